@@ -1,0 +1,122 @@
+package one
+
+import "encoding/json"
+
+// Service is what a OneFlow service should be: the typed content of a document
+// of type DocService, kept beside the document's header and keyed by its id.
+// What is, the VMs, is the index of VMs by service and role.
+// Source: OneFlow reference §1.6 and §2.
+type Service struct {
+	ID int `json:"-"`
+	// Spec is the service template after merging, as the client gave it, without
+	// the run-time keys; roles inside it are replaced by Roles when rendered.
+	Spec        json.RawMessage `json:"spec"`
+	State       ServiceState    `json:"state"`
+	StartTime   int64           `json:"start_time"` // epoch seconds
+	Roles       []Role          `json:"roles"`
+	ScalingRole string          `json:"scaling_role,omitempty"`
+	// CooldownEnds is when COOLDOWN is over, epoch milliseconds, 0 outside it.
+	CooldownEnds int64 `json:"cooldown_ends,omitempty"`
+	// Cooldown is the length of the next COOLDOWN, milliseconds, fixed when scaling starts.
+	Cooldown int64 `json:"cooldown,omitempty"`
+	// Since is when State was entered, epoch milliseconds.
+	Since  int64 `json:"since"`
+	LogSeq int   `json:"log_seq"`
+}
+
+// Role is one role of a service.
+type Role struct {
+	Name        string    `json:"name"`
+	State       RoleState `json:"state"`
+	Cardinality int       `json:"cardinality"`
+	LastVM      int       `json:"last_vmname"` // counter of names, never reused
+	// Leaving lists the VMs that are being shut down by scaling or undeploy, by id.
+	Leaving []int `json:"leaving,omitempty"`
+	// Policies holds the counters of the elasticity policies that change decisions.
+	Policies []PolicyState `json:"policies,omitempty"`
+	// Sched holds the time each scheduled policy was last looked at, epoch seconds.
+	Sched []int64 `json:"sched,omitempty"`
+	// ScaleWay is 0 up, 1 down while the role scales.
+	ScaleWay int `json:"scale_way,omitempty"`
+}
+
+// PolicyState is what an elasticity policy remembers.
+type PolicyState struct {
+	TrueEvals int `json:"true_evals"`
+}
+
+// ServiceLog is one entry of a service's log.
+type ServiceLog struct {
+	Service, Seq int
+	Time         int64 // epoch seconds
+	Severity     string
+	Message      string
+}
+
+// ServiceState is the state of a service.
+type ServiceState int
+
+// Service states. Source: OneFlow reference §3.1.
+const (
+	ServicePending ServiceState = iota
+	ServiceDeploying
+	ServiceRunning
+	ServiceUndeploying
+	ServiceWarning
+	ServiceDone
+	ServiceFailedUndeploying
+	ServiceFailedDeploying
+	ServiceScaling
+	ServiceFailedScaling
+	ServiceCooldown
+	ServiceDeployingNets
+	ServiceUndeployingNets
+	ServiceFailedDeployingNets
+	ServiceFailedUndeployingNets
+	ServiceHold
+)
+
+var serviceStateNames = [...]string{
+	"PENDING", "DEPLOYING", "RUNNING", "UNDEPLOYING", "WARNING", "DONE", "FAILED_UNDEPLOYING", "FAILED_DEPLOYING",
+	"SCALING", "FAILED_SCALING", "COOLDOWN", "DEPLOYING_NETS", "UNDEPLOYING_NETS", "FAILED_DEPLOYING_NETS",
+	"FAILED_UNDEPLOYING_NETS", "HOLD",
+}
+
+// String returns the name of the state.
+func (s ServiceState) String() string {
+	if s < 0 || int(s) >= len(serviceStateNames) {
+		return ""
+	}
+	return serviceStateNames[s]
+}
+
+// RoleState is the state of a role: the numbers of services up to COOLDOWN,
+// then HOLD.
+type RoleState int
+
+// Role states. Source: OneFlow reference §3.1.
+const (
+	RolePending RoleState = iota
+	RoleDeploying
+	RoleRunning
+	RoleUndeploying
+	RoleWarning
+	RoleDone
+	RoleFailedUndeploying
+	RoleFailedDeploying
+	RoleScaling
+	RoleFailedScaling
+	RoleCooldown
+	RoleHold
+)
+
+// String returns the name of the state.
+func (s RoleState) String() string {
+	if s == RoleHold {
+		return "HOLD"
+	}
+	if s < 0 || s > RoleCooldown {
+		return ""
+	}
+	return serviceStateNames[s]
+}
