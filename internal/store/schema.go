@@ -1,0 +1,430 @@
+package store
+
+import "github.com/trifid-cloud/trifid/internal/one"
+
+// Kind is a type of stored value. Its name is part of the etcd key and of the
+// value's envelope, so it never changes; new kinds are added at the end.
+type Kind int
+
+// The kinds of stored value.
+const (
+	KindUser Kind = iota
+	KindGroup
+	KindACL
+	KindVDC
+	KindZone
+	KindHost
+	KindCluster
+	KindDatastore
+	KindImage
+	KindVNet
+	KindLease
+	KindSecGroup
+	KindTemplate
+	KindVM
+	KindVRouter
+	KindDocument
+	KindService
+	KindServiceLog
+	KindAgent
+	KindJoinToken
+	KindCounter
+	KindSetting
+	KindQuotas
+	KindRequest
+	KindOutbox
+	numKinds
+)
+
+// kindInfo declares how a kind is stored: its name, and whether a federation
+// shares it (prefix fed/) or the zone owns it (prefix zone/).
+var kindInfo = [numKinds]struct {
+	name   string
+	shared bool
+}{
+	KindUser:       {"user", true},
+	KindGroup:      {"group", true},
+	KindACL:        {"acl", true},
+	KindVDC:        {"vdc", true},
+	KindZone:       {"zone", true},
+	KindHost:       {"host", false},
+	KindCluster:    {"cluster", false},
+	KindDatastore:  {"datastore", false},
+	KindImage:      {"image", false},
+	KindVNet:       {"vnet", false},
+	KindLease:      {"lease", false},
+	KindSecGroup:   {"secgroup", false},
+	KindTemplate:   {"template", false},
+	KindVM:         {"vm", false},
+	KindVRouter:    {"vrouter", false},
+	KindDocument:   {"document", false},
+	KindService:    {"service", false},
+	KindServiceLog: {"servicelog", false},
+	KindAgent:      {"agent", false},
+	KindJoinToken:  {"jointoken", false},
+	KindCounter:    {"counter", false},
+	KindSetting:    {"setting", false},
+	KindQuotas:     {"quotas", true},
+	KindRequest:    {"request", false},
+	KindOutbox:     {"outbox", false},
+}
+
+// String returns the kind's name.
+func (k Kind) String() string {
+	if k < 0 || k >= numKinds {
+		return "unknown"
+	}
+	return kindInfo[k].name
+}
+
+// PutUser stores a user and keeps its indexes.
+func (tx *Tx) PutUser(u *one.User) {
+	old, had := put(tx, &tx.State.Users, KindUser, u.ID, u)
+	if had {
+		tx.unindexUser(old)
+	}
+	tx.State.UserNames.add(tx, 0, u.Name, u.ID)
+	for _, g := range u.Groups {
+		tx.State.GroupUsers.add(tx, g, u.ID)
+	}
+}
+
+// DeleteUser removes a user.
+func (tx *Tx) DeleteUser(id int) {
+	if old, had := del(tx, &tx.State.Users, KindUser, id); had {
+		tx.unindexUser(old)
+	}
+}
+
+func (tx *Tx) unindexUser(u *one.User) {
+	tx.State.UserNames.remove(tx, 0, u.Name, u.ID)
+	for _, g := range u.Groups {
+		tx.State.GroupUsers.remove(tx, g, u.ID)
+	}
+}
+
+// PutGroup stores a group.
+func (tx *Tx) PutGroup(g *one.Group) {
+	if old, had := put(tx, &tx.State.Groups, KindGroup, g.ID, g); had {
+		tx.State.GroupNames.remove(tx, 0, old.Name, old.ID)
+	}
+	tx.State.GroupNames.add(tx, 0, g.Name, g.ID)
+}
+
+// DeleteGroup removes a group.
+func (tx *Tx) DeleteGroup(id int) {
+	if old, had := del(tx, &tx.State.Groups, KindGroup, id); had {
+		tx.State.GroupNames.remove(tx, 0, old.Name, old.ID)
+	}
+}
+
+// PutACL stores an ACL rule.
+func (tx *Tx) PutACL(r *one.ACLRule) {
+	if old, had := put(tx, &tx.State.ACLs, KindACL, r.ID, r); had {
+		tx.unindexACL(old)
+	}
+	rules := tx.State.ACLByUser.At(r.User)
+	tx.State.ACLByUser.set(tx, r.User, append(rules[:len(rules):len(rules)], r))
+}
+
+// DeleteACL removes an ACL rule.
+func (tx *Tx) DeleteACL(id int) {
+	if old, had := del(tx, &tx.State.ACLs, KindACL, id); had {
+		tx.unindexACL(old)
+	}
+}
+
+func (tx *Tx) unindexACL(r *one.ACLRule) {
+	var left []*one.ACLRule
+	for _, o := range tx.State.ACLByUser.At(r.User) {
+		if o.ID != r.ID {
+			left = append(left, o)
+		}
+	}
+	if left == nil {
+		tx.State.ACLByUser.del(tx, r.User)
+		return
+	}
+	tx.State.ACLByUser.set(tx, r.User, left)
+}
+
+// PutVDC stores a VDC.
+func (tx *Tx) PutVDC(v *one.VDC) {
+	if old, had := put(tx, &tx.State.VDCs, KindVDC, v.ID, v); had {
+		tx.State.VDCNames.remove(tx, 0, old.Name, old.ID)
+	}
+	tx.State.VDCNames.add(tx, 0, v.Name, v.ID)
+}
+
+// DeleteVDC removes a VDC.
+func (tx *Tx) DeleteVDC(id int) {
+	if old, had := del(tx, &tx.State.VDCs, KindVDC, id); had {
+		tx.State.VDCNames.remove(tx, 0, old.Name, old.ID)
+	}
+}
+
+// PutZone stores a zone.
+func (tx *Tx) PutZone(z *one.Zone) {
+	if old, had := put(tx, &tx.State.Zones, KindZone, z.ID, z); had {
+		tx.State.ZoneNames.remove(tx, 0, old.Name, old.ID)
+	}
+	tx.State.ZoneNames.add(tx, 0, z.Name, z.ID)
+}
+
+// DeleteZone removes a zone.
+func (tx *Tx) DeleteZone(id int) {
+	if old, had := del(tx, &tx.State.Zones, KindZone, id); had {
+		tx.State.ZoneNames.remove(tx, 0, old.Name, old.ID)
+	}
+}
+
+// PutHost stores a host.
+func (tx *Tx) PutHost(h *one.Host) {
+	if old, had := put(tx, &tx.State.Hosts, KindHost, h.ID, h); had {
+		tx.State.HostNames.remove(tx, 0, old.Name, old.ID)
+		tx.State.ClusterHosts.remove(tx, old.ClusterID, old.ID)
+	}
+	tx.State.HostNames.add(tx, 0, h.Name, h.ID)
+	tx.State.ClusterHosts.add(tx, h.ClusterID, h.ID)
+}
+
+// DeleteHost removes a host.
+func (tx *Tx) DeleteHost(id int) {
+	if old, had := del(tx, &tx.State.Hosts, KindHost, id); had {
+		tx.State.HostNames.remove(tx, 0, old.Name, old.ID)
+		tx.State.ClusterHosts.remove(tx, old.ClusterID, old.ID)
+	}
+}
+
+// PutCluster stores a cluster.
+func (tx *Tx) PutCluster(c *one.Cluster) {
+	if old, had := put(tx, &tx.State.Clusters, KindCluster, c.ID, c); had {
+		tx.State.ClusterNames.remove(tx, 0, old.Name, old.ID)
+	}
+	tx.State.ClusterNames.add(tx, 0, c.Name, c.ID)
+}
+
+// DeleteCluster removes a cluster.
+func (tx *Tx) DeleteCluster(id int) {
+	if old, had := del(tx, &tx.State.Clusters, KindCluster, id); had {
+		tx.State.ClusterNames.remove(tx, 0, old.Name, old.ID)
+	}
+}
+
+// PutDatastore stores a datastore.
+func (tx *Tx) PutDatastore(d *one.Datastore) {
+	if old, had := put(tx, &tx.State.Datastores, KindDatastore, d.ID, d); had {
+		tx.unindexDatastore(old)
+	}
+	tx.State.DatastoreNames.add(tx, 0, d.Name, d.ID)
+	for _, c := range d.ClusterIDs {
+		tx.State.ClusterDatastores.add(tx, c, d.ID)
+	}
+}
+
+// DeleteDatastore removes a datastore.
+func (tx *Tx) DeleteDatastore(id int) {
+	if old, had := del(tx, &tx.State.Datastores, KindDatastore, id); had {
+		tx.unindexDatastore(old)
+	}
+}
+
+func (tx *Tx) unindexDatastore(d *one.Datastore) {
+	tx.State.DatastoreNames.remove(tx, 0, d.Name, d.ID)
+	for _, c := range d.ClusterIDs {
+		tx.State.ClusterDatastores.remove(tx, c, d.ID)
+	}
+}
+
+// PutImage stores an image and charges its owner.
+func (tx *Tx) PutImage(i *one.Image) {
+	if old, had := put(tx, &tx.State.Images, KindImage, i.ID, i); had {
+		tx.unindexImage(old)
+	}
+	tx.State.ImageNames.add(tx, i.UID, i.Name, i.ID)
+	tx.State.DatastoreImages.add(tx, i.DatastoreID, i.ID)
+	tx.chargeImage(i, +1)
+}
+
+// DeleteImage removes an image.
+func (tx *Tx) DeleteImage(id int) {
+	if old, had := del(tx, &tx.State.Images, KindImage, id); had {
+		tx.unindexImage(old)
+	}
+}
+
+func (tx *Tx) unindexImage(i *one.Image) {
+	tx.State.ImageNames.remove(tx, i.UID, i.Name, i.ID)
+	tx.State.DatastoreImages.remove(tx, i.DatastoreID, i.ID)
+	tx.chargeImage(i, -1)
+}
+
+// PutVNet stores a network.
+func (tx *Tx) PutVNet(n *one.VNet) {
+	if old, had := put(tx, &tx.State.VNets, KindVNet, n.ID, n); had {
+		tx.unindexVNet(old)
+	}
+	tx.State.VNetNames.add(tx, n.UID, n.Name, n.ID)
+	for _, c := range n.ClusterIDs {
+		tx.State.ClusterVNets.add(tx, c, n.ID)
+	}
+	if n.ParentID >= 0 {
+		tx.State.VNetReservations.add(tx, n.ParentID, n.ID)
+		tx.chargeReservation(n, +1)
+	}
+}
+
+// DeleteVNet removes a network. Its leases are the caller's to remove.
+func (tx *Tx) DeleteVNet(id int) {
+	if old, had := del(tx, &tx.State.VNets, KindVNet, id); had {
+		tx.unindexVNet(old)
+	}
+}
+
+func (tx *Tx) unindexVNet(n *one.VNet) {
+	tx.State.VNetNames.remove(tx, n.UID, n.Name, n.ID)
+	for _, c := range n.ClusterIDs {
+		tx.State.ClusterVNets.remove(tx, c, n.ID)
+	}
+	if n.ParentID >= 0 {
+		tx.State.VNetReservations.remove(tx, n.ParentID, n.ID)
+		tx.chargeReservation(n, -1)
+	}
+}
+
+// PutLease stores a taken address.
+func (tx *Tx) PutLease(l *one.Lease) {
+	if _, had := put(tx, &tx.State.Leases, KindLease, l.Key(), l); !had {
+		tx.countLease(l, +1)
+	}
+}
+
+// DeleteLease frees an address.
+func (tx *Tx) DeleteLease(k one.LeaseKey) {
+	if old, had := del(tx, &tx.State.Leases, KindLease, k); had {
+		tx.countLease(old, -1)
+	}
+}
+
+func (tx *Tx) countLease(l *one.Lease, n int) {
+	addInt(tx, &tx.State.ARUsage, one.MakeLeaseKey(l.Net, l.AR, 0), n)
+	addInt(tx, &tx.State.VNetUsage, l.Net, n)
+}
+
+// SetLeaseHint remembers where the search for a free lease of a range goes on.
+// It is not stored: after a restart the search begins at the front.
+func (tx *Tx) SetLeaseHint(net, ar int, next uint32) {
+	tx.State.LeaseHints.set(tx, one.MakeLeaseKey(net, ar, 0), next)
+}
+
+// PutSecGroup stores a security group.
+func (tx *Tx) PutSecGroup(g *one.SecurityGroup) {
+	if old, had := put(tx, &tx.State.SecGroups, KindSecGroup, g.ID, g); had {
+		tx.State.SecGroupNames.remove(tx, old.UID, old.Name, old.ID)
+	}
+	tx.State.SecGroupNames.add(tx, g.UID, g.Name, g.ID)
+}
+
+// DeleteSecGroup removes a security group.
+func (tx *Tx) DeleteSecGroup(id int) {
+	if old, had := del(tx, &tx.State.SecGroups, KindSecGroup, id); had {
+		tx.State.SecGroupNames.remove(tx, old.UID, old.Name, old.ID)
+	}
+}
+
+// PutTemplate stores a VM template.
+func (tx *Tx) PutTemplate(t *one.VMTemplate) {
+	if old, had := put(tx, &tx.State.Templates, KindTemplate, t.ID, t); had {
+		tx.State.TemplateNames.remove(tx, old.UID, old.Name, old.ID)
+	}
+	tx.State.TemplateNames.add(tx, t.UID, t.Name, t.ID)
+}
+
+// DeleteTemplate removes a VM template.
+func (tx *Tx) DeleteTemplate(id int) {
+	if old, had := del(tx, &tx.State.Templates, KindTemplate, id); had {
+		tx.State.TemplateNames.remove(tx, old.UID, old.Name, old.ID)
+	}
+}
+
+// PutVRouter stores a virtual router.
+func (tx *Tx) PutVRouter(r *one.VRouter) { put(tx, &tx.State.VRouters, KindVRouter, r.ID, r) }
+
+// DeleteVRouter removes a virtual router.
+func (tx *Tx) DeleteVRouter(id int) { del(tx, &tx.State.VRouters, KindVRouter, id) }
+
+// PutDocument stores a document.
+func (tx *Tx) PutDocument(d *one.Document) {
+	put(tx, &tx.State.Documents, KindDocument, d.ID, d)
+	tx.State.TypeDocuments.add(tx, d.Type, d.ID)
+}
+
+// DeleteDocument removes a document, and the service it is the header of.
+func (tx *Tx) DeleteDocument(id int) {
+	old, had := del(tx, &tx.State.Documents, KindDocument, id)
+	if !had {
+		return
+	}
+	tx.State.TypeDocuments.remove(tx, old.Type, id)
+	if _, ok := tx.State.Services.Get(id); ok {
+		tx.DeleteService(id)
+	}
+}
+
+// PutService stores what a service should be.
+func (tx *Tx) PutService(s *one.Service) { put(tx, &tx.State.Services, KindService, s.ID, s) }
+
+// DeleteService removes a service and its log.
+func (tx *Tx) DeleteService(id int) {
+	del(tx, &tx.State.Services, KindService, id)
+	var seqs []int
+	for e := range tx.State.ServiceLog(id) {
+		seqs = append(seqs, e.Seq)
+	}
+	for _, seq := range seqs {
+		tx.DeleteServiceLog(id, seq)
+	}
+}
+
+// PutServiceLog stores a log entry.
+func (tx *Tx) PutServiceLog(e *one.ServiceLog) {
+	put(tx, &tx.State.ServiceLogs, KindServiceLog, ServiceLogKey(e.Service, e.Seq), e)
+}
+
+// DeleteServiceLog removes a log entry.
+func (tx *Tx) DeleteServiceLog(service, seq int) {
+	del(tx, &tx.State.ServiceLogs, KindServiceLog, ServiceLogKey(service, seq))
+}
+
+// PutAgent stores a host's agent.
+func (tx *Tx) PutAgent(a *Agent) { put(tx, &tx.State.Agents, KindAgent, a.HostID, a) }
+
+// DeleteAgent removes a host's agent.
+func (tx *Tx) DeleteAgent(host int) { del(tx, &tx.State.Agents, KindAgent, host) }
+
+// PutJoinToken stores a join token.
+func (tx *Tx) PutJoinToken(t *JoinToken) {
+	put(tx, &tx.State.JoinTokens, KindJoinToken, t.Hash, t)
+}
+
+// DeleteJoinToken removes a join token.
+func (tx *Tx) DeleteJoinToken(hash string) { del(tx, &tx.State.JoinTokens, KindJoinToken, hash) }
+
+// PutSetting stores a setting.
+func (tx *Tx) PutSetting(name string, value []byte) {
+	put(tx, &tx.State.Settings, KindSetting, name, value)
+}
+
+// PutQuotas stores the default quotas of "user" or "group".
+func (tx *Tx) PutQuotas(of string, q *one.Quotas) {
+	put(tx, &tx.State.Quotas, KindQuotas, of, q)
+}
+
+// PutRequest stores a request's result.
+func (tx *Tx) PutRequest(r *Request) { put(tx, &tx.State.Requests, KindRequest, r.ID, r) }
+
+// DeleteRequest forgets a request.
+func (tx *Tx) DeleteRequest(id string) { del(tx, &tx.State.Requests, KindRequest, id) }
+
+// DeleteOutbox removes a record that has been dealt with.
+func (tx *Tx) DeleteOutbox(seq uint64) { del(tx, &tx.State.Outbox, KindOutbox, seq) }
