@@ -1,0 +1,63 @@
+// Package hypervisor is the small interface behind which virtual machines run:
+// libvirt, sim and others implement it, and one conformance suite holds for all.
+// It knows domains, not the cloud: it imports agentapi's messages and below.
+package hypervisor
+
+import (
+	"context"
+	"errors"
+
+	"github.com/trifid-cloud/trifid/internal/agentapi"
+)
+
+// ErrNoDomain is returned (wrapped) for a domain the hypervisor does not have.
+var ErrNoDomain = errors.New("no such domain")
+
+// Driver runs domains. Every method is idempotent and safe to call from several
+// goroutines; calls for one domain are serialised by the caller. A method
+// returns only when what it did has happened, or ctx is done.
+type Driver interface {
+	// Info tells what the driver is and can do; it does no I/O.
+	Info() Info
+	// Facts measures the host: capacity, architecture, versions.
+	Facts(ctx context.Context) (agentapi.Facts, error)
+	// Start defines and starts the domain, or finds it running already, and
+	// returns the deploy id (the domain's UUID or name).
+	Start(ctx context.Context, m *agentapi.Machine, dir string) (deployID string, err error)
+	// Shutdown asks the guest to power off and returns at once; ErrNoDomain when
+	// it is gone. The caller repeats it and watches the events.
+	Shutdown(ctx context.Context, domain string) error
+	// Destroy stops the domain at once; a domain that is gone is a success.
+	Destroy(ctx context.Context, domain string) error
+	Reboot(ctx context.Context, domain string) error
+	Reset(ctx context.Context, domain string) error
+	// Save writes the guest's memory to path and stops the domain; when the
+	// domain is gone and path is complete it is a success.
+	Save(ctx context.Context, domain, path string) error
+	// Restore starts the domain from what Save wrote.
+	Restore(ctx context.Context, m *agentapi.Machine, dir, path string) (deployID string, err error)
+	// State tells the state of one domain; ErrNoDomain when there is none.
+	State(ctx context.Context, domain string) (agentapi.DomainState, error)
+	// List tells the state of every domain on the host.
+	List(ctx context.Context) ([]agentapi.Event, error)
+	// Events yields changes of domains until ctx is done; a Resync event means
+	// that some may be lost and List should be read again.
+	Events(ctx context.Context) (<-chan Event, error)
+	// Stats measures every running domain of ours, and the host.
+	Stats(ctx context.Context) (agentapi.HostSample, []agentapi.VMSample, error)
+	// Close lets go of the hypervisor; domains keep running.
+	Close() error
+}
+
+// Info is what a driver is and can do.
+type Info struct {
+	Name       string // "kvm", "qemu", "dummy": VM_MAD of its hosts
+	NeedsDisks bool   // false: disks are imaginary and need not be prepared
+	SaveMemory bool
+}
+
+// Event is a change of one domain, or the word that some were missed.
+type Event struct {
+	agentapi.Event
+	Resync bool
+}
