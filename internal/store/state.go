@@ -177,3 +177,18 @@ type OutboxRecord struct {
 	Time  int64 // epoch milliseconds
 	Text  string
 }
+
+// UserByName, GroupByID and RulesOf make a State the directory of auth decisions.
+func (s *State) UserByName(name string) (*one.User, bool) {
+	id, ok := s.UserNames.Find(name)
+	if !ok {
+		return nil, false
+	}
+	return s.Users.Get(id)
+}
+
+// GroupByID returns a group.
+func (s *State) GroupByID(gid int) (*one.Group, bool) { return s.Groups.Get(gid) }
+
+// RulesOf returns the ACL rules whose user number is exactly n.
+func (s *State) RulesOf(n uint64) []*one.ACLRule { return s.ACLByUser.At(n) }
