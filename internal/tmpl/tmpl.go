@@ -5,6 +5,7 @@
 package tmpl
 
 import (
+	"slices"
 	"sort"
 	"strings"
 )
@@ -28,40 +29,31 @@ type Attr struct {
 // IsVector tells whether the attribute is a vector (perhaps an empty one).
 func (a Attr) IsVector() bool { return a.Vector != nil }
 
-// Vector is the value of a vector attribute, ascending by name, each name once.
-// Like Template it is immutable: With and Without return copies.
-type Vector []Pair
-
-// Pair is one sub-attribute of a vector.
-type Pair struct{ Name, Value string }
+// Equal tells whether two attributes are the same, name and value.
+func (a Attr) Equal(b Attr) bool {
+	return a.Name == b.Name && a.Value == b.Value && a.IsVector() == b.IsVector() && a.Vector.Equal(b.Vector)
+}
 
 // New returns a template of the given attributes, in their order within a name.
 func New(attrs ...Attr) *Template {
 	if len(attrs) == 0 {
 		return nil
 	}
-	sorted := make([]Attr, len(attrs))
-	copy(sorted, attrs)
-	sort.SliceStable(sorted, func(i, j int) bool { return sorted[i].Name < sorted[j].Name })
+	sorted := slices.Clone(attrs)
+	sortAttrs(sorted)
 	return &Template{attrs: sorted}
+}
+
+// sortAttrs brings attributes into the order of a Template.
+func sortAttrs(as []Attr) {
+	byName := func(a, b Attr) int { return strings.Compare(a.Name, b.Name) }
+	if !slices.IsSortedFunc(as, byName) {
+		slices.SortStableFunc(as, byName)
+	}
 }
 
 // Single returns a single attribute.
 func Single(name, value string) Attr { return Attr{Name: name, Value: value} }
-
-// Vec returns a vector attribute from name, value, name, value, … A repeated
-// name keeps its last value. It panics on an odd number of arguments, which is
-// a programming error.
-func Vec(name string, pairs ...string) Attr {
-	if len(pairs)%2 != 0 {
-		panic("tmpl.Vec: odd number of arguments")
-	}
-	v := make(Vector, 0, len(pairs)/2)
-	for i := 0; i < len(pairs); i += 2 {
-		v = v.With(pairs[i], pairs[i+1])
-	}
-	return Attr{Name: name, Vector: v}
-}
 
 // Len returns the number of attributes.
 func (t *Template) Len() int {
@@ -181,13 +173,16 @@ func (t *Template) WithVectors(name string, vs []Vector) *Template {
 
 // Without returns a template that has no attribute of any of these names.
 func (t *Template) Without(names ...string) *Template {
-	out := t
-	for _, n := range names {
-		if out.Has(n) {
-			out = out.Replace(n)
+	if !slices.ContainsFunc(names, t.Has) {
+		return t
+	}
+	out := make([]Attr, 0, t.Len()-1)
+	for _, a := range t.All() {
+		if !slices.Contains(names, a.Name) {
+			out = append(out, a)
 		}
 	}
-	return out
+	return &Template{attrs: out}
 }
 
 // Add returns a template with the attributes appended behind those of the same
@@ -217,23 +212,48 @@ func (t *Template) Replace(name string, as ...Attr) *Template {
 // that name in t is dropped and over's are taken. An empty vector in over only
 // removes. Source: XML-RPC reference §9.5.
 func (t *Template) Merge(over *Template) *Template {
-	out := t
-	all := over.All()
-	for i := 0; i < len(all); {
-		j := i
-		for j < len(all) && all[j].Name == all[i].Name {
-			j++
-		}
-		var keep []Attr
-		for _, a := range all[i:j] {
-			if !a.IsVector() || len(a.Vector) > 0 {
-				keep = append(keep, a)
-			}
-		}
-		out = out.Replace(all[i].Name, keep...)
-		i = j
+	old, add := t.All(), over.All()
+	if len(add) == 0 {
+		return t
 	}
-	return out
+	out := make([]Attr, 0, len(old)+len(add))
+	for len(add) > 0 {
+		name := add[0].Name
+		for len(old) > 0 && old[0].Name < name {
+			out, old = append(out, old[0]), old[1:]
+		}
+		for len(old) > 0 && old[0].Name == name {
+			old = old[1:]
+		}
+		for len(add) > 0 && add[0].Name == name {
+			if !add[0].IsVector() || len(add[0].Vector) > 0 {
+				out = append(out, add[0])
+			}
+			add = add[1:]
+		}
+	}
+	return &Template{attrs: append(out, old...)}
+}
+
+// KeepLast returns a template in which of several attributes of one name only
+// the last is left, which is how the templates of images and users read a
+// repeated name. Source: XML-RPC reference §9.3.
+func (t *Template) KeepLast() *Template {
+	all := t.All()
+	var out []Attr // stays nil while nothing is repeated
+	for i := range all {
+		last := i+1 == len(all) || all[i+1].Name != all[i].Name
+		if !last && out == nil {
+			out = append(make([]Attr, 0, len(all)-1), all[:i]...)
+		}
+		if last && out != nil {
+			out = append(out, all[i])
+		}
+	}
+	if out == nil {
+		return t
+	}
+	return &Template{attrs: out}
 }
 
 // Equal tells whether two templates hold the same attributes in the same order.
@@ -241,84 +261,5 @@ func (t *Template) Equal(o *Template) bool {
 	if t == o {
 		return true
 	}
-	a, b := t.All(), o.All()
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range a {
-		if a[i].Name != b[i].Name || a[i].Value != b[i].Value || a[i].IsVector() != b[i].IsVector() || !a[i].Vector.Equal(b[i].Vector) {
-			return false
-		}
-	}
-	return true
+	return slices.EqualFunc(t.All(), o.All(), Attr.Equal)
 }
-
-// Get returns the value of a sub-attribute, or "".
-func (v Vector) Get(name string) string {
-	s, _ := v.Lookup(name)
-	return s
-}
-
-// Lookup returns the value of a sub-attribute.
-func (v Vector) Lookup(name string) (string, bool) {
-	i := sort.Search(len(v), func(i int) bool { return v[i].Name >= name })
-	if i < len(v) && v[i].Name == name {
-		return v[i].Value, true
-	}
-	return "", false
-}
-
-// Has tells whether the sub-attribute is present.
-func (v Vector) Has(name string) bool {
-	_, ok := v.Lookup(name)
-	return ok
-}
-
-// Bool reads a sub-attribute: YES in any case is true, all else false.
-func (v Vector) Bool(name string) bool { return IsYes(v.Get(name)) }
-
-// With returns a copy with the sub-attribute set.
-func (v Vector) With(name, value string) Vector {
-	i := sort.Search(len(v), func(i int) bool { return v[i].Name >= name })
-	if i < len(v) && v[i].Name == name {
-		out := make(Vector, len(v))
-		copy(out, v)
-		out[i].Value = value
-		return out
-	}
-	out := make(Vector, 0, len(v)+1)
-	out = append(out, v[:i]...)
-	out = append(out, Pair{name, value})
-	return append(out, v[i:]...)
-}
-
-// Without returns a copy without the sub-attributes.
-func (v Vector) Without(names ...string) Vector {
-	out := make(Vector, 0, len(v))
-next:
-	for _, p := range v {
-		for _, n := range names {
-			if p.Name == n {
-				continue next
-			}
-		}
-		out = append(out, p)
-	}
-	return out
-}
-
-// Equal tells whether two vectors hold the same sub-attributes.
-func (v Vector) Equal(o Vector) bool {
-	if len(v) != len(o) {
-		return false
-	}
-	for i := range v {
-		if v[i] != o[i] {
-			return false
-		}
-	}
-	return true
-}
-
-// IsYes is how the language reads a boolean: YES in any case.
-func IsYes(s string) bool { return strings.EqualFold(s, "YES") }
