@@ -31,7 +31,7 @@ type VMCore struct {
 	Role         string         // the service's role
 	VRouterID    int            // the virtual router it belongs to, -1 for none
 	Snapshots    *tmpl.Template // SNAPSHOTS vectors of disks, as template attributes
-	// Attempt counts the tries of the current state's step: a step is named by
+	// Attempt counts the states entered and tries made: a step is named by
 	// (VM, history sequence, state, attempt), and results of other names are stale.
 	Attempt int
 	// Since is when the current state was entered, epoch milliseconds; deadlines
@@ -39,9 +39,9 @@ type VMCore struct {
 	Since int64
 	// Hard tells the shutdown states to cancel instead of asking the guest.
 	Hard bool
-	// Then is the state to go on to after a passing state that has several exits
-	// (EPILOG after a failed shutdown, hotplug back to its origin).
-	Then VMState
+	// Origin is the state a PENDING VM was resumed from, STOPPED or UNDEPLOYED,
+	// and INIT for one that is new: it tells how the next deploy begins.
+	Origin VMState
 }
 
 // Active tells whether the VM is in STATE active with this LCM state.
@@ -105,7 +105,7 @@ func (v *VM) WithState(s VMState, l LCMState, nowMillis int64) *VM {
 	if s != v.State || l != v.LCM {
 		c.PrevState, c.PrevLCM = v.State, v.LCM
 	}
-	c.State, c.LCM, c.Attempt, c.Since = s, l, 0, nowMillis
+	c.State, c.LCM, c.Attempt, c.Since = s, l, v.Attempt+1, nowMillis
 	return &c
 }
 

@@ -1,0 +1,267 @@
+// Package machine is the state table of virtual machines: which step leaves a
+// passing state and where it leads, what an action does, what an observation of
+// the domain does. It is pure: a VM goes in, the changed VM comes out together
+// with the effects its new state has on images, leases and quotas.
+//
+//	         hold ┌──────┐
+//	create ─┬────►│ HOLD │
+//	        ▼     └──┬───┘
+//	    ┌─────────┐◄─┘ release
+//	    │ PENDING │ deploy
+//	    └────┬────┘
+//	         ▼
+//	 PROLOG ──► BOOT ──► RUNNING ──► SHUTDOWN ──► EPILOG ──► DONE
+//	                       │  ▲
+//	       SHUTDOWN_POWEROFF  BOOT_POWEROFF        SAVE_SUSPEND  BOOT_SUSPENDED
+//	                       ▼  │                        ▼           │
+//	                     POWEROFF                   SUSPENDED ─────┘
+//
+// Source: VM lifecycle reference §1 to §4. Used by cloud (actions) and lifecycle
+// (steps and observations).
+package machine
+
+import (
+	"time"
+
+	"github.com/trifid-cloud/trifid/internal/agentapi"
+	"github.com/trifid-cloud/trifid/internal/one"
+)
+
+// Step says how a passing state is left: who does what, where success and
+// failure lead, and how long it may take.
+type Step struct {
+	Op      agentapi.Op // done by the agent of the newest record's host
+	HardOp  agentapi.Op // instead of Op when the VM is marked Hard; "" for the same
+	Success outcome
+	Failure outcome
+	Timeout time.Duration // after which the agent gives up
+	// Kept is logged when the step fails and the guest lives on.
+	Kept string
+}
+
+// For returns the operation of the step for a VM.
+func (s Step) For(v *one.VM) agentapi.Op {
+	if v.Hard && s.HardOp != "" {
+		return s.HardOp
+	}
+	return s.Op
+}
+
+// outcome is a state to enter, with what happens to the newest record.
+type outcome struct {
+	state one.VMState
+	lcm   one.LCMState
+	edit  func(h *one.History, now int64)
+}
+
+func active(l one.LCMState, edit func(*one.History, int64)) outcome {
+	return outcome{one.VMActive, l, edit}
+}
+
+// How the times of a record follow the states. Source: VM lifecycle reference §4.
+func prologDone(h *one.History, now int64)  { h.PETime, h.RSTime = now, now }
+func running(h *one.History, now int64)     { h.ETime, h.RETime, h.Action = 0, 0, one.ActionNone }
+func stopped(h *one.History, now int64)     { h.RETime = now }
+func epilogStart(h *one.History, now int64) { h.RETime, h.ESTime = now, now }
+func epilogDone(h *one.History, now int64)  { h.EETime, h.ETime = now, now }
+func closed(h *one.History, now int64)      { h.ETime = now }
+
+// Times a step may take. A save writes the guest's memory, a transfer its disks.
+const (
+	transferTime = 6 * time.Hour
+	bootTime     = 15 * time.Minute
+	// ShutdownTime is how long a guest may take to obey, as the original's driver has it.
+	ShutdownTime = 3 * time.Minute
+	saveTime     = time.Hour
+)
+
+const (
+	failShutdown = "Fail to shutdown VM. Assuming that the VM is still RUNNING."
+	failSave     = "Fail to save VM state. Assuming that the VM is still RUNNING."
+)
+
+// steps is the table. A state that is not in it is left by an action or an
+// observation only.
+var steps = map[one.LCMState]Step{
+	one.LCMProlog: {
+		Op: agentapi.OpPrepare, Timeout: transferTime,
+		Success: active(one.LCMBoot, prologDone), Failure: active(one.LCMPrologFailure, nil),
+	},
+	one.LCMBoot: {
+		Op: agentapi.OpStart, Timeout: bootTime,
+		Success: active(one.LCMRunning, running), Failure: active(one.LCMBootFailure, nil),
+	},
+	one.LCMBootPoweroff: {
+		Op: agentapi.OpStart, Timeout: bootTime,
+		Success: active(one.LCMRunning, running), Failure: outcome{one.VMPoweroff, one.LCMInit, stopped},
+	},
+	one.LCMBootUnknown: {
+		Op: agentapi.OpStart, Timeout: bootTime,
+		Success: active(one.LCMRunning, running), Failure: active(one.LCMUnknown, nil),
+	},
+	one.LCMBootSuspended: {
+		Op: agentapi.OpRestore, Timeout: saveTime,
+		Success: active(one.LCMRunning, running), Failure: outcome{one.VMSuspended, one.LCMInit, stopped},
+	},
+	one.LCMBootStopped: {
+		Op: agentapi.OpRestore, Timeout: saveTime,
+		Success: active(one.LCMRunning, running), Failure: active(one.LCMBootStoppedFailure, nil),
+	},
+	one.LCMBootUndeploy: {
+		Op: agentapi.OpStart, Timeout: bootTime,
+		Success: active(one.LCMRunning, running), Failure: active(one.LCMBootUndeployFailure, nil),
+	},
+	one.LCMShutdown: {
+		Op: agentapi.OpShutdown, HardOp: agentapi.OpDestroy, Timeout: ShutdownTime, Kept: failShutdown,
+		Success: active(one.LCMEpilog, epilogStart), Failure: active(one.LCMRunning, running),
+	},
+	one.LCMShutdownPoweroff: {
+		Op: agentapi.OpShutdown, HardOp: agentapi.OpDestroy, Timeout: ShutdownTime, Kept: failShutdown,
+		Success: outcome{one.VMPoweroff, one.LCMInit, stopped}, Failure: active(one.LCMRunning, running),
+	},
+	one.LCMShutdownUndeploy: {
+		Op: agentapi.OpShutdown, HardOp: agentapi.OpDestroy, Timeout: ShutdownTime, Kept: failShutdown,
+		Success: active(one.LCMEpilogUndeploy, epilogStart), Failure: active(one.LCMRunning, running),
+	},
+	one.LCMSaveSuspend: {
+		Op: agentapi.OpSave, Timeout: saveTime, Kept: failSave,
+		Success: outcome{one.VMSuspended, one.LCMInit, stopped}, Failure: active(one.LCMRunning, running),
+	},
+	one.LCMSaveStop: {
+		Op: agentapi.OpSave, Timeout: saveTime, Kept: failSave,
+		Success: active(one.LCMEpilogStop, epilogStart), Failure: active(one.LCMRunning, running),
+	},
+	one.LCMEpilog: {
+		Op: agentapi.OpFinish, Timeout: transferTime,
+		Success: outcome{one.VMDone, one.LCMInit, epilogDone}, Failure: active(one.LCMEpilogFailure, nil),
+	},
+	one.LCMEpilogStop: {
+		Op: agentapi.OpStore, Timeout: transferTime,
+		Success: outcome{one.VMStopped, one.LCMInit, epilogDone}, Failure: active(one.LCMEpilogStopFailure, nil),
+	},
+	one.LCMEpilogUndeploy: {
+		Op: agentapi.OpStore, Timeout: transferTime,
+		Success: outcome{one.VMUndeployed, one.LCMInit, epilogDone}, Failure: active(one.LCMEpilogUndeployFailure, nil),
+	},
+	one.LCMPrologResume: {
+		Op: agentapi.OpFetch, Timeout: transferTime,
+		Success: active(one.LCMBootStopped, prologDone), Failure: active(one.LCMPrologResumeFailure, nil),
+	},
+	one.LCMPrologUndeploy: {
+		Op: agentapi.OpFetch, Timeout: transferTime,
+		Success: active(one.LCMBootUndeploy, prologDone), Failure: active(one.LCMPrologUndeployFailure, nil),
+	},
+	one.LCMCleanupDelete: {
+		Op: agentapi.OpCleanup, Timeout: bootTime,
+		Success: outcome{one.VMDone, one.LCMInit, epilogDone}, Failure: outcome{one.VMDone, one.LCMInit, epilogDone},
+	},
+	one.LCMCleanupResubmit: {
+		Op: agentapi.OpCleanup, Timeout: bootTime,
+		Success: outcome{one.VMPending, one.LCMInit, epilogDone}, Failure: outcome{one.VMPending, one.LCMInit, epilogDone},
+	},
+	one.LCMHotplug: {
+		Op: agentapi.OpContext, Timeout: bootTime,
+		Success: active(one.LCMRunning, nil), Failure: active(one.LCMRunning, nil),
+	},
+}
+
+// base gives for each failure state the state whose step failed, for retry.
+var base = map[one.LCMState]one.LCMState{
+	one.LCMPrologFailure:         one.LCMProlog,
+	one.LCMBootFailure:           one.LCMBoot,
+	one.LCMEpilogFailure:         one.LCMEpilog,
+	one.LCMEpilogStopFailure:     one.LCMEpilogStop,
+	one.LCMEpilogUndeployFailure: one.LCMEpilogUndeploy,
+	one.LCMPrologResumeFailure:   one.LCMPrologResume,
+	one.LCMPrologUndeployFailure: one.LCMPrologUndeploy,
+	one.LCMBootStoppedFailure:    one.LCMBootStopped,
+	one.LCMBootUndeployFailure:   one.LCMBootUndeploy,
+}
+
+// StepOf returns the step that leaves the VM's state, false when none does.
+func StepOf(v *one.VM) (Step, bool) {
+	if v.State != one.VMActive {
+		return Step{}, false
+	}
+	s, ok := steps[v.LCM]
+	return s, ok
+}
+
+// Steps yields the table, for tests that treat every state alike.
+func Steps() map[one.LCMState]Step {
+	out := make(map[one.LCMState]Step, len(steps))
+	for k, v := range steps {
+		out[k] = v
+	}
+	return out
+}
+
+// Change is what became of a VM.
+type Change struct {
+	VM *one.VM
+	// Done tells that the VM is finished: its leases and images are to be freed.
+	Done bool
+	// Stale tells that persistent images may hold half-written content.
+	Stale bool
+	// Resubmitted tells that the VM starts anew: its images stay, its files are gone.
+	Resubmitted bool
+	// Charge tells that running quotas must be checked before this may happen.
+	Charge bool
+	// Op is an operation to do on the running domain that changes no state.
+	Op agentapi.Op
+	// Log is a line for the VM's log beside that of the new state, "" for none.
+	Log string
+}
+
+// Finish applies the outcome of the VM's present step.
+func Finish(v *one.VM, ok bool, deployID string, now time.Time) (Change, bool) {
+	s, found := StepOf(v)
+	if !found {
+		return Change{}, false
+	}
+	o := s.Success
+	if !ok {
+		o = s.Failure
+	}
+	n := enter(v, o, now)
+	if ok && (s.Op == agentapi.OpStart || s.Op == agentapi.OpRestore) && deployID != "" {
+		n.DeployID = deployID
+	}
+	c := Change{VM: n}
+	if !ok {
+		c.Log = s.Kept
+	}
+	return settle(v, c), true
+}
+
+// enter moves the VM into an outcome's state and edits its newest record.
+func enter(v *one.VM, o outcome, now time.Time) *one.VM {
+	n := v
+	if o.edit != nil {
+		n = n.WithLastRecord(func(h *one.History) { o.edit(h, now.Unix()) })
+	}
+	n = n.WithState(o.state, o.lcm, now.UnixMilli())
+	if o.state != one.VMActive {
+		n.Hard = false
+	}
+	return n
+}
+
+// settle notes the effects of final and fresh states.
+func settle(old *one.VM, c Change) Change {
+	switch {
+	case c.VM.State == one.VMDone:
+		c.Done = true
+		c.Stale = old.State == one.VMActive && old.LCM != one.LCMEpilog && old.LCM != one.LCMEpilogFailure
+		if c.VM.ETime == 0 {
+			c.VM.ETime = c.VM.Since / 1000
+		}
+	case c.VM.State == one.VMPending && old.State != one.VMPending && old.State != one.VMHold && old.LCM == one.LCMCleanupResubmit:
+		c.Resubmitted = true
+		c.VM.DeployID = ""
+	}
+	if c.VM.State == one.VMStopped || c.VM.State == one.VMUndeployed {
+		c.VM.Resched = false
+	}
+	return c
+}
