@@ -1,0 +1,205 @@
+package render_test
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/trifid-cloud/trifid/internal/cli/render"
+	"github.com/trifid-cloud/trifid/internal/client/doc"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("%s differs\n got:\n%s\nwant:\n%s", name, got, want)
+	}
+}
+
+type row struct{ id, name, stat string }
+
+var table = render.Table[row]{
+	Columns: []render.Column[row]{
+		{Name: "ID", Desc: "number", Size: 4, Adjust: true, Value: func(r row) string { return r.id }},
+		{Name: "NAME", Desc: "name", Size: 8, Left: true, Expand: true, Value: func(r row) string { return r.name }},
+		{Name: "STAT", Desc: "state", Size: 4, State: true, Value: func(r row) string { return r.stat }},
+		{Name: "LEN", Desc: "length of the name", Size: 3, Value: func(r row) string { return strings.Repeat("x", len(r.name)) }},
+	},
+	Default: []string{"ID", "NAME", "STAT"},
+}
+
+var rows = []row{{"7", "web-server-1", "runn"}, {"123456", "dß", ""}, {"9", "a,\"b\"", "fail"}}
+
+func TestTable(t *testing.T) {
+	cases := []struct {
+		name   string
+		layout render.Layout
+		width  int
+		colour bool
+	}{
+		{name: "plain"},
+		{name: "no-header", layout: render.Layout{NoHeader: true}},
+		{name: "columns", layout: render.Layout{List: []string{"name", "LEN"}}},
+		{name: "csv", layout: render.Layout{CSV: true}},
+		{name: "csv-del", layout: render.Layout{CSV: true, CSVDel: ";", NoHeader: true}},
+		{name: "adjust", layout: render.Layout{Adjust: []string{"name"}}},
+		{name: "size", layout: render.Layout{Size: []string{"name=3", "id=3"}}},
+		{name: "terminal", width: 40, colour: true},
+		{name: "no-expand", width: 40, layout: render.Layout{NoExpand: true}},
+		{name: "expand-all", width: 60, layout: render.Layout{ExpandAll: true}},
+		{name: "expand-shares", width: 60, layout: render.Layout{Expand: []string{"stat=0.25", "name=0.75"}}},
+		{name: "too-narrow", width: 10},
+		{name: "filter", layout: render.Layout{Filter: []string{"id>8"}}},
+		{name: "filter-and", layout: render.Layout{Filter: []string{"ID>8", "NAME~b"}}},
+		{name: "filter-or", layout: render.Layout{Filter: []string{"STAT=runn", "ID!=7"}, Operator: "or"}},
+		{name: "filter-hidden", layout: render.Layout{List: []string{"NAME"}, Filter: []string{"STAT=fail"}}},
+	}
+	var all strings.Builder
+	for _, c := range cases {
+		var out bytes.Buffer
+		s := render.NewScreen(&out, "")
+		s.Width, s.Decorated = c.width, c.colour
+		if err := table.Print(s, rows, c.layout); err != nil {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		all.WriteString("== " + c.name + "\n" + out.String())
+	}
+	var out bytes.Buffer
+	table.Describe(render.NewScreen(&out, ""))
+	golden(t, "tables.txt", all.String()+"== describe\n"+out.String())
+}
+
+func TestTableRefuses(t *testing.T) {
+	for want, layout := range map[string]render.Layout{
+		"Column BOO not defined.":                                      {List: []string{"boo"}},
+		"Column 'boo' not found":                                       {Filter: []string{"boo=1"}},
+		"Expression 'ID' incorrect":                                    {Filter: []string{"ID"}},
+		"Expression '=7' incorrect":                                    {Filter: []string{"=7"}},
+		`operator "XOR": expected AND or OR`:                           {Filter: []string{"ID=7"}, Operator: "XOR"},
+		"Unknown column BOO":                                           {Size: []string{"boo=3"}},
+		`size of column ID: "x" is not a number from 1 to 4096`:        {Size: []string{"id=x"}},
+		`share of column ID: "2" is not a number above 0, at most 1`:   {Expand: []string{"id=2"}},
+		`share of column ID: "NaN" is not a number above 0, at most 1`: {Expand: []string{"id=NaN"}},
+	} {
+		s := render.NewScreen(&bytes.Buffer{}, "")
+		s.Width = 80
+		if err := table.Print(s, rows, layout); err == nil || err.Error() != want {
+			t.Errorf("%+v: got %v, want %s", layout, err, want)
+		}
+	}
+}
+
+const vmPool = `<VM_POOL><VM><ID>7</ID><LOCK/><TEMPLATE><CPU><![CDATA[1]]></CPU><DISK><DISK_ID><![CDATA[0]]></DISK_ID></DISK><EMPTY><![CDATA[]]></EMPTY></TEMPLATE><USER_TEMPLATE><NOTE><![CDATA[a "b" <c> & d: yes
+two]]></NOTE><FLAG>YES</FLAG><MAC>02:00:10:00:00:11</MAC><NIC><A>1</A></NIC></USER_TEMPLATE><HISTORY_RECORDS><HISTORY><SEQ>0</SEQ></HISTORY></HISTORY_RECORDS></VM></VM_POOL>`
+
+const userPool = `<USER_POOL><USER><ID>0</ID><GROUPS><ID>0</ID></GROUPS></USER><QUOTAS><ID>0</ID></QUOTAS><DEFAULT_USER_QUOTAS><DATASTORE_QUOTA></DATASTORE_QUOTA></DEFAULT_USER_QUOTAS></USER_POOL>`
+
+const template = `<VMTEMPLATE><ID>3</ID><TEMPLATE><DISK><IMAGE_ID><![CDATA[0]]></IMAGE_ID></DISK><NIC><A>1</A></NIC><NIC><A>2 &amp; 3</A></NIC></TEMPLATE></VMTEMPLATE>`
+
+func TestDocuments(t *testing.T) {
+	docs := []string{vmPool, userPool, template, "<HOST_POOL></HOST_POOL>"}
+	for name, print := range map[string]func(*render.Screen, *doc.Node) error{
+		"documents.json": render.JSON, "documents.yaml": render.YAML, "documents.xml": render.XML,
+	} {
+		var out bytes.Buffer
+		s := render.NewScreen(&out, "")
+		for _, d := range docs {
+			n, err := doc.Parse(d)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := print(s, n); err != nil {
+				t.Fatal(err)
+			}
+		}
+		golden(t, name, out.String())
+	}
+}
+
+func TestRaw(t *testing.T) {
+	raw := []byte(`{"b":{"x":"1","y":[1,2],"e":{},"l":[]},"a":"text","t":true}`)
+	var out bytes.Buffer
+	s := render.NewScreen(&out, "")
+	if err := render.RawJSON(s, raw); err != nil {
+		t.Fatal(err)
+	}
+	if err := render.RawYAML(s, raw); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "raw.txt", out.String())
+	if err := render.RawJSON(s, []byte("no")); err == nil {
+		t.Error("text that is not JSON was printed")
+	}
+}
+
+func TestPanel(t *testing.T) {
+	n, err := doc.Parse(`<X><PERMISSIONS><OWNER_U>1</OWNER_U><OWNER_M>1</OWNER_M><GROUP_U>1</GROUP_U><OTHER_A>1</OTHER_A></PERMISSIONS></X>`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	for _, decorated := range []bool{false, true} {
+		s := render.NewScreen(&out, "")
+		s.Decorated = decorated
+		p := render.Panel{Screen: s, KeyWidth: 20}
+		p.Title("VIRTUAL MACHINE %d INFORMATION", 7)
+		p.Field("ID", "7")
+		p.FieldIf("NOTHING", "")
+		p.FieldIf("NAME", "a name longer than twenty characters")
+		p.Blank()
+		p.Permissions(n)
+		p.IDs("HOSTS", []string{"1", "12"})
+	}
+	golden(t, "panel.txt", out.String())
+}
+
+func TestFormats(t *testing.T) {
+	for got, want := range map[string]string{
+		render.Size(0, 'K'): "0K", render.Size(1024, 'M'): "1024M", render.Size(1025, 'M'): "1G", render.Size(1536, 'M'): "1.5G",
+		render.Size(3900000, 'K'): "3.7G", render.Size(1<<50, 'K'): "1048576T", render.Size(-5, 'M'): "-5M",
+		render.YesNo(true): "Yes", render.LockLevel(0): "None", render.LockLevel(3): "Admin", render.LockLevel(9): "-",
+		render.Time(0, render.Seconds, time.UTC):          "-",
+		render.Time(1700000000, render.Seconds, time.UTC): "11/14 22:13:20",
+		render.Time(1700000000, render.Year, time.UTC):    "11/14/23 22:13",
+		render.Period(90061):                              "  1d 01h01m",
+		render.ShortPeriod(3661):                          "  1h01m01s",
+	} {
+		if got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
+
+func TestProgress(t *testing.T) {
+	var out bytes.Buffer
+	s := render.NewScreen(&out, "")
+	p := render.NewProgress(s, "VMs", 2)
+	p.Step()
+	if out.Len() > 0 {
+		t.Error("progress was shown where there is no terminal")
+	}
+	s.Decorated = true
+	p.Step()
+	if !strings.Contains(out.String(), "2/2 VMs") || !strings.HasSuffix(out.String(), "\x1b[K") {
+		t.Errorf("got %q", out.String())
+	}
+	if p.String() != "2/2" {
+		t.Error("miscounted")
+	}
+}
