@@ -24,8 +24,8 @@ packages="
 	qemu-utils
 "
 
-# What libvirt-daemon-system would have made, of which the private libvirtd of the tests needs: its account, looked up
-# when the daemon starts, and the directories, which the sandbox covers with its own (see internal/sandbox).
+# What libvirt-daemon-system would have made, of which the private libvirtd of the tests needs: its account and group,
+# looked up when the daemon starts, and the directories, which the sandbox covers with its own (see internal/sandbox).
 account=libvirt-qemu
 directories="/etc/libvirt /var/cache/libvirt /var/lib/libvirt /var/log/libvirt"
 
@@ -82,16 +82,26 @@ install_packages() {
 	allow_services
 }
 
+# useradd and groupadd of a system account. 64055 is what Debian reserves for it, so that a later libvirt-daemon-system
+# finds what it expects; where the number is taken, any other does.
 make_account() {
-	getent passwd "$account" >/dev/null && return
-	need_root "the account $account"
-	getent group kvm >/dev/null || groupadd --system kvm
-	say "creating the account $account"
-	# 64055 is what Debian reserves for it, so that a later libvirt-daemon-system finds what it expects.
-	uid=64055
-	if getent passwd "$uid" >/dev/null; then uid=; fi
-	useradd --system ${uid:+--uid "$uid" --key SYS_UID_MAX="$uid"} --gid kvm --no-create-home --home-dir /var/lib/libvirt \
-		--comment "Libvirt Qemu" --shell /usr/sbin/nologin "$account"
+	id=64055
+	if ! getent group "$account" >/dev/null; then
+		need_root "the group $account"
+		say "creating the group $account"
+		gid=$id
+		if getent group "$gid" >/dev/null; then gid=; fi
+		groupadd --system ${gid:+--gid "$gid" --key SYS_GID_MAX="$gid"} "$account"
+	fi
+	if ! getent passwd "$account" >/dev/null; then
+		need_root "the account $account"
+		say "creating the account $account"
+		getent group kvm >/dev/null || groupadd --system kvm
+		uid=$id
+		if getent passwd "$uid" >/dev/null; then uid=; fi
+		useradd --system ${uid:+--uid "$uid" --key SYS_UID_MAX="$uid"} --gid kvm --no-create-home \
+			--home-dir /var/lib/libvirt --comment "Libvirt Qemu" --shell /usr/sbin/nologin "$account"
+	fi
 }
 
 make_directories() {

@@ -11,6 +11,9 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+
+	"github.com/digitalocean/go-libvirt"
+	"github.com/digitalocean/go-libvirt/socket/dialers"
 )
 
 // LibvirtSocket is where a libvirtd started by StartLibvirtd listens; libvirt's clients look there by default.
@@ -52,9 +55,12 @@ func LibvirtMissing() error {
 			return fmt.Errorf("%s is not installed: run `make deps`", tool)
 		}
 	}
-	// libvirtd looks this account up whatever its configuration says, and refuses to start without.
+	// libvirtd looks both up whatever its configuration says, and refuses to start without.
 	if _, err := user.Lookup("libvirt-qemu"); err != nil {
 		return errors.New("the account libvirt-qemu does not exist: run `make deps`")
+	}
+	if _, err := user.LookupGroup("libvirt-qemu"); err != nil {
+		return errors.New("the group libvirt-qemu does not exist: run `make deps`")
 	}
 	for _, dir := range covered {
 		if _, err := os.Stat(dir); err != nil {
@@ -71,7 +77,7 @@ type Libvirtd struct {
 	err  error         // cmd's end, valid once done is closed
 }
 
-// StartLibvirtd starts a libvirtd inside the sandbox and returns once it accepts connections at LibvirtSocket. ctx bounds
+// StartLibvirtd starts a libvirtd inside the sandbox and returns once it serves QEMU guests at LibvirtSocket. ctx bounds
 // the start only. It refuses to start one outside a sandbox.
 func StartLibvirtd(ctx context.Context) (*Libvirtd, error) {
 	if !Inside() {
@@ -125,17 +131,29 @@ func (l *Libvirtd) start(ctx context.Context) error {
 	}()
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
 
+	err = awaitListening(conn)
+	if err == nil {
+		err = awaitServing(ctx)
+	}
+	if err == nil {
+		return nil
+	}
+	if ctx.Err() != nil {
+		err = ctx.Err()
+	}
+	if kill := l.Kill(); kill != nil {
+		return kill
+	}
+	return fmt.Errorf("start libvirtd: not ready: %w; it ended with: %v\n%s", err, l.err, l.Log())
+}
+
+// awaitListening reads messages until one says that the daemon is ready, which means that its sockets exist.
+func awaitListening(conn *net.UnixConn) error {
 	buf := make([]byte, 1024)
 	for {
 		n, err := conn.Read(buf)
 		if err != nil {
-			if ctx.Err() != nil {
-				err = ctx.Err()
-			}
-			if kill := l.Kill(); kill != nil {
-				return kill
-			}
-			return fmt.Errorf("start libvirtd: not ready: %w; it ended with: %v\n%s", err, l.err, l.Log())
+			return err
 		}
 		for line := range strings.Lines(string(buf[:n])) {
 			if strings.TrimSpace(line) == "READY=1" {
@@ -143,6 +161,21 @@ func (l *Libvirtd) start(ctx context.Context) error {
 			}
 		}
 	}
+}
+
+// awaitServing opens a connection to the QEMU driver. The daemon answers when its drivers are there, or ends.
+func awaitServing(ctx context.Context) error {
+	conn, err := net.Dial("unix", LibvirtSocket)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { conn.Close() })()
+	client := libvirt.NewWithDialer(dialers.NewAlreadyConnected(conn))
+	if err := client.ConnectToURI(libvirt.QEMUSystem); err != nil {
+		return err
+	}
+	return client.Disconnect()
 }
 
 // Kill ends the daemon with SIGKILL and waits until it is gone. Its guests run on.
