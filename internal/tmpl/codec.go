@@ -48,7 +48,7 @@ func (t *Template) UnmarshalJSON(data []byte) error {
 	if !utf8.ValidString(d.text) {
 		d.text = strings.ToValidUTF8(d.text, "\uFFFD")
 	}
-	if strings.TrimSpace(d.text) == "null" {
+	if strings.Trim(d.text, " \t\r\n") == "null" {
 		return nil
 	}
 	if err := d.template(); err != nil {

@@ -36,7 +36,7 @@ func FormatNumber(f float64) string {
 func ParseNumber(s string) (float64, bool) {
 	s = strings.TrimSpace(s)
 	// The library also knows hexadecimal, underscores, Inf and NaN.
-	if strings.Trim(s, "+-.0123456789eE") != "" || strings.ContainsAny(s, "_xXpP") {
+	if strings.Trim(s, "+-.0123456789eE") != "" {
 		return 0, false
 	}
 	f, err := strconv.ParseFloat(s, 64)

@@ -2,6 +2,16 @@
 // are parsed from text and XML, merged, and rendered as text, XML and JSON.
 //
 // It imports the standard library only. Source: the XML-RPC reference, §3 and §9.
+//
+// It takes what the original takes and refuses with the same words, except that
+//   - characters that are no part of the text form fail, where the original
+//     skips them; so do unclosed quotes, and delimiters right behind an equals sign;
+//   - text that XML cannot hold fails (control characters, bytes that are not UTF-8),
+//     and so does "]]>" wherever it stands, in comments and XML input too;
+//   - a carriage return is a blank outside of quotes;
+//   - a sub-attribute typed with a leading digit gets the prefix ONE_;
+//   - XML input may have no document type and no element names beyond ASCII;
+//   - restricted attributes without a slash cover vectors too.
 package tmpl
 
 import (
