@@ -1,6 +1,10 @@
 package agentapi
 
-import "context"
+import (
+	"context"
+	"errors"
+	"fmt"
+)
 
 // Uplink is what a server offers to an agent: where the agent's messages go.
 // Every call returns when the message is taken, not when it is acted on; a
@@ -11,6 +15,7 @@ type Uplink interface {
 	Sync(ctx context.Context, all []Event) error
 	Event(ctx context.Context, e Event) error
 	Result(ctx context.Context, r Result) error
+	// Samples gives measurements; a host sample without a Time is none.
 	Samples(ctx context.Context, h HostSample, vms []VMSample) error
 }
 
@@ -19,7 +24,8 @@ type Downlink interface {
 	// Run starts a step, or repeats the result of one that was done. It returns
 	// when the step is accepted; the result comes by Uplink.Result.
 	Run(ctx context.Context, s Step) error
-	// Ack tells that a result is durable: the agent forgets it.
+	// Ack tells that a result is durable, or of no use any more: the agent forgets
+	// it. Every result is to be acknowledged in the end.
 	Ack(ctx context.Context, id StepID) error
 }
 
@@ -28,6 +34,41 @@ type Downlink interface {
 // closed then.
 type Connector interface {
 	Connect(ctx context.Context, hello Hello, down Downlink) (up Uplink, done <-chan struct{}, err error)
+}
+
+// Handler is a server, as a transport sees it.
+type Handler interface {
+	// Accept takes a new link, or refuses it by an error. hostID is what the
+	// transport knows of the agent's identity: that of its certificate, or what
+	// it says of itself in the same process.
+	//
+	// ctx ends with the link, and its cause says why. The methods of the Uplink are
+	// called one at a time, in the order in which the agent called its end; an
+	// error of theirs ends the link, after which the agent connects again. down
+	// never blocks, may be used before Accept returns, fails with ErrLinkClosed
+	// after the end, and is a Closer.
+	Accept(ctx context.Context, hello Hello, hostID int, down Downlink) (Uplink, error)
+}
+
+// Closer is what the Downlink given to a Handler also is: the way of a server to
+// end a link.
+type Closer interface {
+	Close(cause error)
+}
+
+// ErrLinkClosed is returned (wrapped, with the cause) by both ends of a link that
+// has ended.
+var ErrLinkClosed = errors.New("link closed")
+
+// StaleEpochError is the refusal of a step whose epoch is lower than one that was
+// seen: whoever asks leads no more. It ends the link.
+type StaleEpochError struct {
+	Seen, Got uint64
+}
+
+// Error implements error.
+func (e *StaleEpochError) Error() string {
+	return fmt.Sprintf("epoch %d is stale: %d was seen", e.Got, e.Seen)
 }
 
 // Hello opens a link.

@@ -1,0 +1,51 @@
+package agent
+
+import (
+	"context"
+
+	"github.com/trifid-cloud/trifid/internal/agentapi"
+)
+
+// Disks is what an agent asks of the datastores of its host. Every method is
+// idempotent: done again after it was cut at any point, it leads to the same end.
+type Disks interface {
+	// Dir is the directory of a VM, <datastores>/<system datastore>/<VM>.
+	Dir(m *agentapi.Machine) string
+	// Prepare puts the disks, kernel and initrd into the directory.
+	Prepare(ctx context.Context, m *agentapi.Machine) error
+	// Context builds the context disk; a VM without one is a success.
+	Context(ctx context.Context, m *agentapi.Machine) error
+	// Store moves the directory to the front end, Fetch brings it back.
+	Store(ctx context.Context, m *agentapi.Machine) error
+	Fetch(ctx context.Context, m *agentapi.Machine) error
+	// Finish brings persistent disks back to their images and removes the
+	// directory; Remove only removes it.
+	Finish(ctx context.Context, m *agentapi.Machine) error
+	Remove(ctx context.Context, m *agentapi.Machine) error
+
+	ImportImage(ctx context.Context, s *agentapi.ImageSpec) (Image, error)
+	CreateImage(ctx context.Context, s *agentapi.ImageSpec) (Image, error)
+	CloneImage(ctx context.Context, s *agentapi.ImageSpec) (Image, error)
+	DeleteImage(ctx context.Context, s *agentapi.ImageSpec) error
+
+	// Space measures the datastores.
+	Space(ctx context.Context) ([]agentapi.DatastoreSpace, error)
+}
+
+// Image is an image in a datastore.
+type Image struct {
+	Source string // its path
+	Format string // "raw", "qcow2"
+	SizeMB int64  // as a guest sees it
+}
+
+// Networks is what an agent asks of the virtual networks of its host. Every
+// method is idempotent.
+type Networks interface {
+	// Pre makes what the NICs of a VM are attached to, before it starts.
+	Pre(ctx context.Context, m *agentapi.Machine) error
+	// Post sets up the ports of a VM that runs: rules, VLANs.
+	Post(ctx context.Context, m *agentapi.Machine) error
+	// Clean removes what Pre and Post made, as far as no other VM needs it.
+	Clean(ctx context.Context, m *agentapi.Machine) error
+}

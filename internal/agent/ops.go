@@ -1,0 +1,230 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/trifid-cloud/trifid/internal/agentapi"
+	"github.com/trifid-cloud/trifid/internal/hypervisor"
+)
+
+// undoTime is what a roll-back and a clean-up may take after their step was cut.
+const undoTime = 2 * time.Minute
+
+// do carries out a step.
+func (a *Agent) do(t *task) (agentapi.Result, error) {
+	ctx, s := t.ctx, &t.step
+	if err := checkStep(s); err != nil {
+		return agentapi.Result{}, err
+	}
+	if a.cfg.Driver.Info().NeedsDisks && movesDisks(s.Op) {
+		select {
+		case a.heavy <- struct{}{}:
+			defer func() { <-a.heavy }()
+		case <-ctx.Done():
+			return agentapi.Result{}, context.Cause(ctx)
+		}
+	}
+	if s.Image != nil {
+		return a.doImage(ctx, s.Op, s.Image)
+	}
+	return a.doMachine(ctx, t, s.Op, s.Machine)
+}
+
+// checkStep refuses a step that does not say what to do.
+func checkStep(s *agentapi.Step) error {
+	switch {
+	case s.Subject == agentapi.SubjectVM && (s.Machine == nil || s.Image != nil || s.Machine.Domain == ""):
+		return fmt.Errorf("step %s: Machine with its Domain is expected", s.StepID)
+	case s.Subject == agentapi.SubjectImage && (s.Image == nil || s.Machine != nil):
+		return fmt.Errorf("step %s: Image is expected", s.StepID)
+	case s.Subject != agentapi.SubjectVM && s.Subject != agentapi.SubjectImage:
+		return fmt.Errorf("step %s: subject %q is not known", s.StepID, s.Subject)
+	}
+	return nil
+}
+
+// movesDisks tells whether an operation reads or writes whole disks or memories.
+func movesDisks(op agentapi.Op) bool {
+	switch op {
+	case agentapi.OpPrepare, agentapi.OpSave, agentapi.OpRestore, agentapi.OpStore, agentapi.OpFetch, agentapi.OpFinish,
+		agentapi.OpImageImport, agentapi.OpImageCreate, agentapi.OpImageClone:
+		return true
+	}
+	return false
+}
+
+func (a *Agent) doMachine(ctx context.Context, t *task, op agentapi.Op, m *agentapi.Machine) (r agentapi.Result, err error) {
+	driver, disks := a.cfg.Driver, a.cfg.Disks
+	switch op {
+	case agentapi.OpPrepare:
+		err = disks.Prepare(ctx, m)
+	case agentapi.OpStart:
+		r.DeployID, err = a.bringUp(ctx, m, func() (string, error) {
+			return driver.Start(ctx, m, disks.Dir(m))
+		})
+	case agentapi.OpRestore:
+		r.DeployID, err = a.bringUp(ctx, m, func() (string, error) {
+			return driver.Restore(ctx, m, disks.Dir(m), a.checkpoint(m))
+		})
+	case agentapi.OpShutdown:
+		if err = a.shutdown(ctx, t, m); err == nil {
+			err = a.cfg.Networks.Clean(ctx, m)
+		}
+	case agentapi.OpDestroy:
+		if err = driver.Destroy(ctx, m.Domain); err == nil {
+			err = a.cfg.Networks.Clean(ctx, m)
+		}
+	case agentapi.OpSave:
+		if err = driver.Save(ctx, m.Domain, a.checkpoint(m)); err == nil {
+			err = a.cfg.Networks.Clean(ctx, m)
+		}
+	case agentapi.OpReboot:
+		err = driver.Reboot(ctx, m.Domain)
+	case agentapi.OpReset:
+		err = driver.Reset(ctx, m.Domain)
+	case agentapi.OpStore:
+		err = disks.Store(ctx, m)
+	case agentapi.OpFetch:
+		err = disks.Fetch(ctx, m)
+	case agentapi.OpFinish:
+		err = disks.Finish(ctx, m)
+	case agentapi.OpContext:
+		err = disks.Context(ctx, m)
+	case agentapi.OpCleanup:
+		err = a.cleanup(m)
+	default:
+		err = fmt.Errorf("operation %q on a VM is not known", op)
+	}
+	return r, err
+}
+
+// checkpoint is where the memory of a VM is saved.
+func (a *Agent) checkpoint(m *agentapi.Machine) string {
+	return filepath.Join(a.cfg.Disks.Dir(m), "checkpoint")
+}
+
+// bringUp starts a domain by start, with all it needs around it. What fails is
+// undone, unless the agent stops: then the next one goes on from here.
+func (a *Agent) bringUp(ctx context.Context, m *agentapi.Machine, start func() (string, error)) (deployID string, err error) {
+	defer func() {
+		if err != nil && !errors.Is(context.Cause(ctx), errStopped) {
+			if undo := a.takeDown(m); undo != nil {
+				err = fmt.Errorf("%w (and undoing it failed: %w)", err, undo)
+			}
+		}
+	}()
+	state, err := a.cfg.Driver.State(ctx, m.Domain)
+	if err != nil && !errors.Is(err, hypervisor.ErrNoDomain) {
+		return "", err
+	}
+	// The context disk of a domain that is up already is in use.
+	if up := err == nil && isUp(state); !up {
+		if err := a.cfg.Disks.Context(ctx, m); err != nil {
+			return "", fmt.Errorf("context disk: %w", err)
+		}
+	}
+	if err := a.cfg.Networks.Pre(ctx, m); err != nil {
+		return "", fmt.Errorf("networks before start: %w", err)
+	}
+	if deployID, err = start(); err != nil {
+		return "", err
+	}
+	if err := a.cfg.Networks.Post(ctx, m); err != nil {
+		return "", fmt.Errorf("networks after start: %w", err)
+	}
+	return deployID, a.dropCheckpoint(m)
+}
+
+// dropCheckpoint removes the memory of before: a later save that is cut must not
+// find it and take it for its own.
+func (a *Agent) dropCheckpoint(m *agentapi.Machine) error {
+	if !a.cfg.Driver.Info().NeedsDisks {
+		return nil
+	}
+	if err := os.Remove(a.checkpoint(m)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("remove checkpoint: %w", err)
+	}
+	return nil
+}
+
+// takeDown stops what bringUp has started, even when the step was cut.
+func (a *Agent) takeDown(m *agentapi.Machine) error {
+	ctx, cancel := context.WithTimeout(a.base, undoTime)
+	defer cancel()
+	return errors.Join(a.cfg.Driver.Destroy(ctx, m.Domain), a.cfg.Networks.Clean(ctx, m))
+}
+
+// shutdown asks the guest to power off, again and again because a request is
+// lost on a guest that does not listen yet, until the domain is gone.
+func (a *Agent) shutdown(ctx context.Context, t *task, m *agentapi.Machine) error {
+	repeat := time.NewTicker(a.cfg.ShutdownRepeat)
+	defer repeat.Stop()
+	ask := true
+	for {
+		if ask {
+			err := a.cfg.Driver.Shutdown(ctx, m.Domain)
+			if errors.Is(err, hypervisor.ErrNoDomain) {
+				return nil
+			}
+			if err != nil && ctx.Err() == nil {
+				a.log.Warn("request to power off failed", "vm", m.ID, "error", err)
+			}
+		}
+		state, err := a.cfg.Driver.State(ctx, m.Domain)
+		switch {
+		case errors.Is(err, hypervisor.ErrNoDomain):
+			return nil
+		case err == nil && !isUp(state):
+			return a.cfg.Driver.Destroy(ctx, m.Domain) // what is left of it
+		}
+		select {
+		case <-t.changed:
+			ask = false
+		case <-repeat.C:
+			ask = true
+		case <-ctx.Done():
+			return fmt.Errorf("the guest did not power off: %w", context.Cause(ctx))
+		}
+	}
+}
+
+// cleanup removes all of a VM and goes on after every failure: what cannot be
+// removed is in the log. Only the end of the agent cuts it.
+func (a *Agent) cleanup(m *agentapi.Machine) error {
+	ctx, cancel := context.WithTimeout(a.base, undoTime)
+	defer cancel()
+	failed := func(what string, err error) {
+		if err != nil {
+			a.log.Warn("clean-up is not complete", "vm", m.ID, "what", what, "error", err)
+		}
+	}
+	failed("domain", a.cfg.Driver.Destroy(ctx, m.Domain))
+	failed("networks", a.cfg.Networks.Clean(ctx, m))
+	failed("disks", a.cfg.Disks.Remove(ctx, m))
+	return context.Cause(a.base)
+}
+
+func (a *Agent) doImage(ctx context.Context, op agentapi.Op, s *agentapi.ImageSpec) (agentapi.Result, error) {
+	var (
+		i   Image
+		err error
+	)
+	switch op {
+	case agentapi.OpImageImport:
+		i, err = a.cfg.Disks.ImportImage(ctx, s)
+	case agentapi.OpImageCreate:
+		i, err = a.cfg.Disks.CreateImage(ctx, s)
+	case agentapi.OpImageClone:
+		i, err = a.cfg.Disks.CloneImage(ctx, s)
+	case agentapi.OpImageDelete:
+		err = a.cfg.Disks.DeleteImage(ctx, s)
+	default:
+		err = fmt.Errorf("operation %q on an image is not known", op)
+	}
+	return agentapi.Result{Source: i.Source, Format: i.Format, SizeMB: i.SizeMB}, err
+}

@@ -1,0 +1,174 @@
+package agent
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"testing/synctest"
+
+	"github.com/trifid-cloud/trifid/internal/agentapi"
+	"github.com/trifid-cloud/trifid/internal/agentapi/inproc"
+	"github.com/trifid-cloud/trifid/internal/hypervisor"
+	"github.com/trifid-cloud/trifid/internal/hypervisor/sim"
+	"github.com/trifid-cloud/trifid/internal/tmpl"
+)
+
+// server is a server that remembers what it was told. Ack makes it acknowledge
+// each result.
+type server struct {
+	ack    bool
+	refuse error // of Accept
+
+	mu    sync.Mutex
+	links int
+	down  agentapi.Downlink
+	ctx   context.Context // of the last link
+	told  []any
+}
+
+func (s *server) Accept(ctx context.Context, _ agentapi.Hello, _ int, down agentapi.Downlink) (agentapi.Uplink, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.refuse != nil {
+		return nil, s.refuse
+	}
+	s.links++
+	s.down, s.ctx = down, ctx
+	return s, nil
+}
+
+type syncAll []agentapi.Event
+
+type samples struct {
+	host agentapi.HostSample
+	vms  []agentapi.VMSample
+}
+
+func (s *server) add(m any) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.told = append(s.told, m)
+	return nil
+}
+
+func (s *server) Facts(_ context.Context, f agentapi.Facts) error    { return s.add(f) }
+func (s *server) Sync(_ context.Context, all []agentapi.Event) error { return s.add(syncAll(all)) }
+func (s *server) Event(_ context.Context, e agentapi.Event) error    { return s.add(e) }
+func (s *server) Samples(_ context.Context, h agentapi.HostSample, vms []agentapi.VMSample) error {
+	return s.add(samples{h, vms})
+}
+
+func (s *server) Result(ctx context.Context, r agentapi.Result) error {
+	if err := s.add(r); err != nil || !s.ack {
+		return err
+	}
+	s.mu.Lock()
+	down := s.down
+	s.mu.Unlock()
+	return down.Ack(ctx, r.StepID)
+}
+
+// take returns what was told since the last take, of the types of T only.
+func take[T any](s *server) []T {
+	synctest.Wait()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out []T
+	for _, m := range s.told {
+		if m, ok := m.(T); ok {
+			out = append(out, m)
+		}
+	}
+	s.told = nil
+	return out
+}
+
+// drop ends the link of the moment.
+func (s *server) drop(cause error) {
+	s.mu.Lock()
+	down := s.down
+	s.mu.Unlock()
+	down.(agentapi.Closer).Close(cause)
+}
+
+func (s *server) run(t *testing.T, steps ...agentapi.Step) {
+	t.Helper()
+	s.mu.Lock()
+	down := s.down
+	s.mu.Unlock()
+	for _, st := range steps {
+		if err := down.Run(t.Context(), st); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// one runs a step and returns its result.
+func (s *server) one(t *testing.T, st agentapi.Step) agentapi.Result {
+	t.Helper()
+	take[any](s)
+	s.run(t, st)
+	rs := take[agentapi.Result](s)
+	if len(rs) != 1 || rs[0].StepID != st.StepID {
+		t.Fatalf("results of %s: %+v, want exactly one", st.StepID, rs)
+	}
+	return rs[0]
+}
+
+// start starts an agent in a synctest bubble; stop ends it and waits.
+func start(t *testing.T, s *server, cfg Config) (a *Agent, stop func()) {
+	t.Helper()
+	cfg.HostName, cfg.HostID = "h0", 0
+	cfg.Connector = inproc.New(s, discard)
+	a, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- a.Run(ctx) }()
+	synctest.Wait()
+	return a, sync.OnceFunc(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	})
+}
+
+func newSim(t *testing.T, b sim.Behaviour) *sim.Sim {
+	t.Helper()
+	s, err := sim.New(sim.Config{Behaviour: b})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// vm returns a step of a VM.
+func vm(id int, op agentapi.Op, attempt int) agentapi.Step {
+	m := &agentapi.Machine{
+		ID: id, Domain: domain(id), SystemDS: 0, VMMad: "dummy",
+		Template: tmpl.New(tmpl.Single("CPU", "1"), tmpl.Single("MEMORY", "128")),
+	}
+	return agentapi.Step{
+		StepID: agentapi.StepID{Epoch: 1, Subject: agentapi.SubjectVM, ID: id, State: stateOf[op], Attempt: attempt},
+		Op:     op, Machine: m,
+	}
+}
+
+// stateOf tells the steps of one VM apart as the server's states do.
+var stateOf = map[agentapi.Op]int{
+	agentapi.OpPrepare: 1, agentapi.OpStart: 2, agentapi.OpShutdown: 12, agentapi.OpDestroy: 18, agentapi.OpReboot: 3,
+	agentapi.OpReset: 33, agentapi.OpSave: 6, agentapi.OpRestore: 21, agentapi.OpStore: 10, agentapi.OpFetch: 31,
+	agentapi.OpFinish: 11, agentapi.OpCleanup: 23, agentapi.OpContext: 17,
+}
+
+func state(t *testing.T, d hypervisor.Driver, id int) agentapi.DomainState {
+	t.Helper()
+	st, err := d.State(t.Context(), domain(id))
+	if err != nil {
+		return agentapi.DomainPoweroff
+	}
+	return st
+}

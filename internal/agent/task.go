@@ -1,0 +1,234 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"time"
+
+	"github.com/trifid-cloud/trifid/internal/agentapi"
+)
+
+// task is a step that is being done, or that waits for the one before it on the
+// same subject to give way. Agent.mu guards its changing fields.
+type task struct {
+	step   agentapi.Step
+	id     agentapi.StepID // as it was asked for last: a new server may ask again for the same work
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	timer  *time.Timer // of the deadline, nil for none
+	next   *task       // to be done after it; this one is cancelled then
+	ended  bool        // its result is recorded
+	// held is the last event of the VM since the step began, and changed is told
+	// of each when the step waits for one.
+	held    *agentapi.Event
+	changed chan struct{}
+}
+
+// supersededError ends a step in whose place the server asked for another one.
+type supersededError struct{ by agentapi.Op }
+
+func (e *supersededError) Error() string { return fmt.Sprintf("given up in favour of %s", e.by) }
+
+// timeoutError ends a step that took too long.
+type timeoutError struct{ after time.Duration }
+
+func (e *timeoutError) Error() string { return fmt.Sprintf("timed out after %s", e.after) }
+
+func (a *Agent) newTask(s agentapi.Step) *task {
+	t := &task{step: s, id: s.StepID}
+	t.ctx, t.cancel = context.WithCancelCause(a.base)
+	t.arm(s.Timeout)
+	if s.Op == agentapi.OpShutdown {
+		t.changed = make(chan struct{}, 1)
+	}
+	return t
+}
+
+// arm starts the deadline, in milliseconds from now, 0 for none.
+func (t *task) arm(timeout int64) {
+	if t.timer != nil {
+		t.timer.Stop()
+		t.timer = nil
+	}
+	if d := time.Duration(timeout) * time.Millisecond; d > 0 {
+		t.timer = time.AfterFunc(d, func() { t.cancel(&timeoutError{d}) })
+	}
+}
+
+func (t *task) hold(e agentapi.Event) {
+	t.held = &e
+	if t.changed != nil {
+		select {
+		case t.changed <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// release lets go of what the task holds outside of the agent.
+func (t *task) release() {
+	t.cancel(nil)
+	if t.timer != nil {
+		t.timer.Stop()
+	}
+}
+
+// sameWork tells whether s asks for what the task is doing; only the epoch of who
+// asks may differ, and how much time there is.
+func (t *task) sameWork(s agentapi.Step) bool {
+	was := t.step
+	if was.Op != s.Op {
+		return false
+	}
+	was.Epoch, was.Timeout = s.Epoch, s.Timeout
+	return was.StepID == s.StepID && reflect.DeepEqual(was, s)
+}
+
+// accept starts a step, or joins it to the one that does the same, or repeats
+// its result. It refuses one of a stale epoch with a *agentapi.StaleEpochError.
+func (a *Agent) accept(ctx context.Context, l *link, s agentapi.Step) error {
+	again, err := a.enqueue(l, s)
+	if err != nil {
+		return fmt.Errorf("step %s: %w", s.StepID, err)
+	}
+	for _, r := range again {
+		if err := l.up.Result(ctx, r); err != nil {
+			return fmt.Errorf("send result of step %s: %w", r.StepID, err)
+		}
+	}
+	return nil
+}
+
+// enqueue does it and returns the results to be sent.
+func (a *Agent) enqueue(l *link, s agentapi.Step) (again []agentapi.Result, err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	switch {
+	case a.stopped:
+		return nil, errStopped
+	case l.dead:
+		return nil, agentapi.ErrLinkClosed
+	}
+	if err := a.epoch.raise(s.Epoch); err != nil {
+		return nil, err
+	}
+	if r, ok := a.results.get(s.StepID); ok {
+		return []agentapi.Result{r}, nil
+	}
+	key := subject{s.Subject, s.ID}
+	now := a.tasks[key]
+	switch {
+	case now == nil:
+		t := a.newTask(s)
+		a.tasks[key] = t
+		a.running.Go(func() { a.work(key, t) })
+		return nil, nil
+	case now.id == s.StepID && !now.ended:
+		return nil, nil
+	case now.next != nil && now.next.id == s.StepID:
+		return nil, nil
+	}
+	last := now
+	if now.next != nil {
+		last = now.next
+	}
+	if !last.ended && last.sameWork(s) && last.ctx.Err() == nil {
+		last.id = s.StepID
+		last.arm(s.Timeout)
+		return nil, nil
+	}
+	if now.next != nil {
+		r := agentapi.Result{StepID: now.next.id, Error: (&supersededError{s.Op}).Error()}
+		now.next.release()
+		a.results.keep(r)
+		again = append(again, r)
+	}
+	now.next = a.newTask(s)
+	now.cancel(&supersededError{s.Op})
+	return again, nil
+}
+
+// work does the steps of one subject until there is none.
+func (a *Agent) work(key subject, t *task) {
+	for t != nil {
+		r := a.execute(t)
+		a.report(t, &r)
+		t.release()
+		t = a.advance(key, t)
+	}
+}
+
+// execute does the step and returns how it ended.
+func (a *Agent) execute(t *task) agentapi.Result {
+	r, err := a.do(t)
+	if err != nil {
+		// Why a step was cut says more than how the cut looked from within.
+		if cause := context.Cause(t.ctx); cause != nil && !errors.Is(err, cause) && errors.Is(err, context.Canceled) {
+			err = cause
+		}
+		r = agentapi.Result{Error: err.Error()}
+	}
+	return r
+}
+
+// report records the result and sends it, unless the agent stops before the step
+// has ended by itself: the next agent is then asked for the step again.
+func (a *Agent) report(t *task, r *agentapi.Result) {
+	a.order.RLock()
+	defer a.order.RUnlock()
+	a.mu.Lock()
+	t.ended = true
+	r.StepID = t.id
+	if a.stopped && !r.OK() {
+		a.mu.Unlock()
+		return
+	}
+	a.results.keep(*r)
+	if state, ok := stateAfter(t.step.Op); ok && r.OK() && t.step.Machine != nil {
+		a.setKnown(t.step.Machine.ID, state)
+	}
+	l := a.link
+	a.mu.Unlock()
+	if !r.OK() {
+		a.log.Warn("step failed", "step", r.StepID, "op", t.step.Op, "error", r.Error)
+	}
+	if l != nil {
+		l.sent(l.up.Result(a.base, *r))
+	}
+}
+
+// stateAfter is the state the server takes a domain to be in after an operation
+// that succeeded.
+func stateAfter(op agentapi.Op) (agentapi.DomainState, bool) {
+	switch op {
+	case agentapi.OpStart, agentapi.OpRestore, agentapi.OpReset:
+		return agentapi.DomainRunning, true
+	case agentapi.OpShutdown, agentapi.OpDestroy, agentapi.OpSave, agentapi.OpCleanup:
+		return agentapi.DomainPoweroff, true
+	}
+	return "", false
+}
+
+// advance tells what the VM did by itself during the step, and returns the next
+// step of the subject, nil for none.
+func (a *Agent) advance(key subject, t *task) *task {
+	for {
+		a.mu.Lock()
+		next, held := t.next, t.held
+		t.held = nil
+		switch {
+		case next != nil: // which will tell, if it is still news then
+			next.held = held
+			a.tasks[key] = next
+		case held == nil:
+			delete(a.tasks, key)
+		}
+		a.mu.Unlock()
+		if next != nil || held == nil {
+			return next
+		}
+		a.tell(a.base, *held)
+	}
+}
