@@ -52,6 +52,9 @@ func (tx *Tx) indexVM(old, now *one.VM) {
 	moveIndex(tx, &tx.State.VRouterVMs, vrouterOf(old), vrouterOf(now), id)
 
 	if hostOf(old) != hostOf(now) || templateOf(old) != templateOf(now) {
+		moveIndex(tx, &tx.State.PortVMs, portOf(old), portOf(now), id)
+	}
+	if hostOf(old) != hostOf(now) || templateOf(old) != templateOf(now) {
 		if h := hostOf(old); h >= 0 {
 			addCapacity(tx, h, one.Capacity{}.Sub(old.Capacity()))
 		}
@@ -117,6 +120,17 @@ func passes(v *one.VM) int {
 		return 0
 	}
 	return -1
+}
+
+func portOf(v *one.VM) int {
+	if hostOf(v) < 0 {
+		return -1
+	}
+	port, err := strconv.Atoi(v.Template.Vector("GRAPHICS").Get("PORT"))
+	if err != nil || port < 0 || port > 0xffff {
+		return -1
+	}
+	return PortKey(v.LastRecord().CID, port)
 }
 
 func serviceOf(v *one.VM) int {

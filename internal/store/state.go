@@ -59,6 +59,7 @@ type State struct {
 	VRouterVMs        Index
 	TypeDocuments     Index // document type → documents
 	VNetReservations  Index // network → reservations of it
+	PortVMs           Index // PortKey(cluster, port) → VMs whose graphics listen there
 	Waiting           Index // 0 → VMs the scheduler should look at: PENDING, or RESCHED
 	Passing           Index // 0 → VMs in a state that a step leaves
 	ACLByUser         Table[uint64, []*one.ACLRule]
@@ -75,6 +76,14 @@ type State struct {
 	GroupNet   Table[uint64, float64]            //
 	UserImage  Table[uint64, float64]            // pair(user, image) → running VMs
 	GroupImage Table[uint64, float64]            //
+
+	requestAges Table[string, string]        // requestAge → id
+	topics      Table[string, *OutboxRecord] // topicKey
+
+	// About the stored values rather than the cloud.
+	unknown Table[string, *unknown] // key → fields of newer programs, to be written back
+	stale   Table[string, struct{}] // values in the form of an older version
+	node    *node                   // where the feed goes on from this version
 }
 
 // VM returns a VM in whatever state, DONE ones included.
@@ -84,6 +93,9 @@ func (s *State) VM(id int) (*one.VM, bool) {
 	}
 	return s.DoneVMs.Get(id)
 }
+
+// PortKey names a graphics port of a cluster in PortVMs.
+func PortKey(cluster, port int) int { return cluster<<16 | port }
 
 // ServiceLogKey orders log entries by service, then sequence.
 func ServiceLogKey(service, seq int) uint64 { return pair(service, seq) }
