@@ -1,6 +1,10 @@
 package store
 
-import "github.com/trifid-cloud/trifid/internal/one"
+import (
+	"encoding/binary"
+
+	"github.com/trifid-cloud/trifid/internal/one"
+)
 
 // Kind is a type of stored value. Its name is part of the etcd key and of the
 // value's envelope, so it never changes; new kinds are added at the end.
@@ -38,7 +42,7 @@ const (
 
 // kindInfo declares how a kind is stored: its name, and whether a federation
 // shares it (prefix fed/) or the zone owns it (prefix zone/).
-var kindInfo = [numKinds]struct {
+var kindInfo = [numStored]struct {
 	name   string
 	shared bool
 }{
@@ -67,11 +71,13 @@ var kindInfo = [numKinds]struct {
 	KindQuotas:     {"quotas", true},
 	KindRequest:    {"request", false},
 	KindOutbox:     {"outbox", false},
+	kindVMUser:     {"vmuser", false},
+	kindVMHistory:  {"vmhistory", false},
 }
 
 // String returns the kind's name.
 func (k Kind) String() string {
-	if k < 0 || k >= numKinds {
+	if k < 0 || k >= numStored {
 		return "unknown"
 	}
 	return kindInfo[k].name
@@ -415,16 +421,50 @@ func (tx *Tx) PutSetting(name string, value []byte) {
 	put(tx, &tx.State.Settings, KindSetting, name, value)
 }
 
+// DeleteSetting removes a setting.
+func (tx *Tx) DeleteSetting(name string) { del(tx, &tx.State.Settings, KindSetting, name) }
+
 // PutQuotas stores the default quotas of "user" or "group".
 func (tx *Tx) PutQuotas(of string, q *one.Quotas) {
 	put(tx, &tx.State.Quotas, KindQuotas, of, q)
 }
 
+// DeleteQuotas removes the default quotas of "user" or "group".
+func (tx *Tx) DeleteQuotas(of string) { del(tx, &tx.State.Quotas, KindQuotas, of) }
+
 // PutRequest stores a request's result.
-func (tx *Tx) PutRequest(r *Request) { put(tx, &tx.State.Requests, KindRequest, r.ID, r) }
+func (tx *Tx) PutRequest(r *Request) {
+	if old, had := put(tx, &tx.State.Requests, KindRequest, r.ID, r); had {
+		tx.State.requestAges.del(tx, requestAge(old))
+	}
+	tx.State.requestAges.set(tx, requestAge(r), r.ID)
+}
 
 // DeleteRequest forgets a request.
-func (tx *Tx) DeleteRequest(id string) { del(tx, &tx.State.Requests, KindRequest, id) }
+func (tx *Tx) DeleteRequest(id string) {
+	if old, had := del(tx, &tx.State.Requests, KindRequest, id); had {
+		tx.State.requestAges.del(tx, requestAge(old))
+	}
+}
+
+// requestAge orders requests by time.
+func requestAge(r *Request) string {
+	return string(binary.BigEndian.AppendUint64(nil, uint64(r.Time))) + r.ID
+}
+
+func (tx *Tx) putOutbox(r *OutboxRecord) {
+	put(tx, &tx.State.Outbox, KindOutbox, r.Seq, r)
+	tx.State.topics.set(tx, topicKey(r.Topic, r.Seq), r)
+}
 
 // DeleteOutbox removes a record that has been dealt with.
-func (tx *Tx) DeleteOutbox(seq uint64) { del(tx, &tx.State.Outbox, KindOutbox, seq) }
+func (tx *Tx) DeleteOutbox(seq uint64) {
+	if old, had := del(tx, &tx.State.Outbox, KindOutbox, seq); had {
+		tx.State.topics.del(tx, topicKey(old.Topic, seq))
+	}
+}
+
+// topicKey orders outbox records by topic, then sequence.
+func topicKey(topic string, seq uint64) string {
+	return string(binary.BigEndian.AppendUint64([]byte(topic+"\x00"), seq))
+}

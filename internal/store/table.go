@@ -12,8 +12,12 @@ import (
 // which costs O(1) because the trees share what did not change.
 type Table[K cmp.Ordered, V any] struct {
 	m     *btree.Map[K, V]
-	owner *Tx // the transaction that may change m in place
+	owner *owner // the transaction that may change m in place
 }
+
+// owner identifies a transaction. It is not the Tx itself, because tables that
+// nobody changes any more would then keep old versions of all others alive.
+type owner struct{ _ byte }
 
 // Get returns the value of a key.
 func (t *Table[K, V]) Get(k K) (V, bool) {
@@ -77,7 +81,7 @@ func (t *Table[K, V]) Max() (K, V, bool) {
 
 // own makes the table the transaction's own before it is changed.
 func (t *Table[K, V]) own(tx *Tx) {
-	if t.owner == tx {
+	if t.owner == tx.owner && tx.owner != nil {
 		return
 	}
 	if t.m == nil {
@@ -85,7 +89,7 @@ func (t *Table[K, V]) own(tx *Tx) {
 	} else {
 		t.m = t.m.Copy()
 	}
-	t.owner = tx
+	t.owner = tx.owner
 }
 
 func (t *Table[K, V]) set(tx *Tx, k K, v V) (old V, had bool) {

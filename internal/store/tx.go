@@ -11,7 +11,9 @@ import (
 // has returned.
 type Tx struct {
 	State
+	owner   *owner // nil once the function has returned: tables are then copied before any change
 	changes []Change
+	rewrite []slot // values to be stored again in their present form, though nothing changed
 }
 
 // Change is what a transaction did to one stored value. Old and New are the
@@ -24,7 +26,7 @@ type Change struct {
 	New  any
 }
 
-func newTx(base *State) *Tx { return &Tx{State: *base} }
+func newTx(base *State) *Tx { return &Tx{State: *base, owner: new(owner)} }
 
 // put stores v under k and notes the change.
 func put[K cmp.Ordered, V any](tx *Tx, t *Table[K, V], kind Kind, k K, v V) (old V, had bool) {
@@ -77,6 +79,6 @@ func (tx *Tx) NextID(counter string, first int) int {
 // Emit adds a record to the outbox and returns its sequence number.
 func (tx *Tx) Emit(topic string, id int, timeMillis int64, text string) uint64 {
 	seq := uint64(tx.NextID("outbox", 1))
-	put(tx, &tx.State.Outbox, KindOutbox, seq, &OutboxRecord{Seq: seq, Topic: topic, ID: id, Time: timeMillis, Text: text})
+	tx.putOutbox(&OutboxRecord{Seq: seq, Topic: topic, ID: id, Time: timeMillis, Text: text})
 	return seq
 }

@@ -1,0 +1,202 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"go.etcd.io/etcd/server/v3/embed"
+	"go.etcd.io/etcd/server/v3/etcdserver"
+	"go.etcd.io/etcd/server/v3/etcdserver/api/v3client"
+)
+
+// embedded is the log in an etcd that runs in this process.
+type embedded struct {
+	etcdLog
+	etcd   *embed.Etcd
+	single bool
+	tick   time.Duration
+	stop   chan struct{}
+	wg     sync.WaitGroup
+}
+
+// maxTxnOps is etcd's bound of operations in one request: a batch, and what may
+// go with a claim.
+const maxTxnOps = maxBatchKeys + 16
+
+// longestSocketPath is what a Unix socket's address can hold.
+const longestSocketPath = 107
+
+// openEmbedded starts etcd in the data directory and waits until it has a leader.
+func openEmbedded(ctx context.Context, cfg Config) (*embedded, error) {
+	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make the data directory: %w", err)
+	}
+	if err := os.Chmod(cfg.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("close the data directory to others: %w", err)
+	}
+	ec, err := embedConfig(cfg)
+	if err != nil {
+		return nil, err
+	}
+	etcd, err := embed.StartEtcd(ec)
+	if err != nil {
+		return nil, fmt.Errorf("start etcd: %w", err)
+	}
+	m := &embedded{etcd: etcd, single: cfg.Cluster == nil, tick: cfg.Tick, stop: make(chan struct{})}
+	select {
+	case <-etcd.Server.ReadyNotify():
+	case err = <-etcd.Err():
+	case <-etcd.Server.StopNotify():
+		err = errors.New("etcd stopped")
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	if err != nil {
+		etcd.Close()
+		return nil, fmt.Errorf("start etcd: %w", err)
+	}
+	m.client = v3client.New(etcd.Server)
+	return m, nil
+}
+
+// embedConfig translates the configuration for etcd.
+func embedConfig(cfg Config) (*embed.Config, error) {
+	ec := embed.NewConfig()
+	ec.Name, ec.Dir = cfg.Name, filepath.Join(cfg.Dir, "etcd")
+	ec.TickMs, ec.ElectionMs = uint(cfg.Tick.Milliseconds()), uint(10*cfg.Tick.Milliseconds())
+	ec.QuotaBackendBytes = cfg.Quota
+	ec.MaxTxnOps = maxTxnOps
+	ec.UnsafeNoFsync = cfg.UnsafeNoFsync
+	ec.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zapLogger(cfg.Logger))
+	ec.EnableGRPCGateway = false
+	ec.ListenClientUrls, ec.AdvertiseClientUrls = nil, nil
+	ec.Metrics = "basic"
+	if cfg.Cluster == nil {
+		return ec, soleMember(ec, cfg)
+	}
+	return ec, clusterMember(ec, cfg.Name, cfg.Cluster)
+}
+
+// soleMember keeps the peer listener, which etcd always has, to this user: a
+// socket in the data directory, or where its path is too long, loopback.
+func soleMember(ec *embed.Config, cfg Config) error {
+	path, err := filepath.Abs(filepath.Join(cfg.Dir, "peer.sock"))
+	if err != nil {
+		return fmt.Errorf("find the data directory: %w", err)
+	}
+	advertised := url.URL{Scheme: "http", Host: "127.0.0.1:0"}
+	listen := url.URL{Scheme: "unix", Host: path}
+	if len(path) > longestSocketPath {
+		listen = advertised
+	}
+	ec.ListenPeerUrls, ec.AdvertisePeerUrls = []url.URL{listen}, []url.URL{advertised}
+	ec.InitialCluster = ec.Name + "=" + advertised.String()
+	return nil
+}
+
+// clusterMember makes etcd one of several.
+func clusterMember(ec *embed.Config, name string, c *Cluster) error {
+	listen, err := url.Parse(c.ListenPeer)
+	if err != nil {
+		return fmt.Errorf("peer URL %q: %w", c.ListenPeer, err)
+	}
+	advertise, err := url.Parse(c.AdvertisePeer)
+	if err != nil {
+		return fmt.Errorf("peer URL %q: %w", c.AdvertisePeer, err)
+	}
+	ec.ListenPeerUrls, ec.AdvertisePeerUrls = []url.URL{*listen}, []url.URL{*advertise}
+	var members []string
+	for member, peer := range c.Members {
+		members = append(members, member+"="+peer)
+	}
+	ec.InitialCluster = strings.Join(members, ",")
+	if c.Token != "" {
+		ec.InitialClusterToken = c.Token
+	}
+	if c.Join {
+		ec.ClusterState = embed.ClusterStateFlagExisting
+	}
+	if c.CertFile != "" {
+		ec.PeerTLSInfo.CertFile, ec.PeerTLSInfo.KeyFile = c.CertFile, c.KeyFile
+		ec.PeerTLSInfo.TrustedCAFile, ec.PeerTLSInfo.ClientCertAuth = c.CAFile, true
+		ec.ClientTLSInfo = ec.PeerTLSInfo
+	}
+	if c.ListenClient != "" {
+		client, err := url.Parse(c.ListenClient)
+		if err != nil {
+			return fmt.Errorf("client URL %q: %w", c.ListenClient, err)
+		}
+		ec.ListenClientUrls, ec.AdvertiseClientUrls = []url.URL{*client}, []url.URL{*client}
+	}
+	return nil
+}
+
+func (m *embedded) alone() bool { return m.single }
+
+// campaign waits until this member is Raft leader.
+func (m *embedded) campaign(ctx context.Context) (context.Context, error) {
+	srv := m.etcd.Server
+	for {
+		changed := srv.LeaderChangedNotify()
+		if leads(srv) {
+			break
+		}
+		select {
+		case <-changed:
+		case <-srv.StopNotify():
+			return nil, errors.New("etcd stopped")
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	right, lose := context.WithCancelCause(context.Background())
+	m.wg.Go(func() { lose(m.lost()) })
+	return right, nil
+}
+
+// lost waits until this member is not Raft leader any more.
+func (m *embedded) lost() error {
+	// etcd tells of a new leader, but not that there is none. With peers a leader
+	// that they cannot hear steps down after an election timeout: look as often.
+	var look <-chan time.Time
+	if !m.single {
+		t := time.NewTicker(10 * m.tick)
+		defer t.Stop()
+		look = t.C
+	}
+	srv := m.etcd.Server
+	for {
+		changed := srv.LeaderChangedNotify()
+		if !leads(srv) {
+			return errors.New("another member of etcd leads")
+		}
+		select {
+		case <-changed:
+		case <-look:
+		case <-srv.StopNotify():
+			return errors.New("etcd stopped")
+		case <-m.stop:
+			return ErrClosed
+		}
+	}
+}
+
+func leads(srv *etcdserver.EtcdServer) bool { return srv.Leader() == srv.MemberID() }
+
+func (m *embedded) close() error {
+	close(m.stop)
+	m.wg.Wait()
+	err := m.client.Close()
+	m.etcd.Close()
+	if err != nil && !errors.Is(err, context.Canceled) {
+		return fmt.Errorf("close etcd's client: %w", err)
+	}
+	return nil
+}
