@@ -109,7 +109,7 @@ func linkApplets(ctx context.Context, tree string) error {
 	if err != nil {
 		return fmt.Errorf("busybox --list: %w", err)
 	}
-	for _, applet := range strings.Fields(string(list)) {
+	for applet := range strings.FieldsSeq(string(list)) {
 		if applet == "busybox" {
 			continue
 		}

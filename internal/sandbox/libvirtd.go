@@ -144,7 +144,7 @@ func (l *Libvirtd) start(ctx context.Context) error {
 	if kill := l.Kill(); kill != nil {
 		return kill
 	}
-	return fmt.Errorf("start libvirtd: not ready: %w; it ended with: %v\n%s", err, l.err, l.Log())
+	return fmt.Errorf("start libvirtd: not ready: %w\n%s", errors.Join(err, l.err), l.Log())
 }
 
 // awaitListening reads messages until one says that the daemon is ready, which means that its sockets exist.
