@@ -97,7 +97,7 @@ func serviceCodec() codec {
 	c := jsonCodec(KindService, func(s *State) *Table[int, *one.Service] { return &s.Services }, func(v *one.Service) int { return v.ID }, (*Tx).PutService, (*Tx).DeleteService)
 	c.decode = func(id uint64, body []byte) (any, error) {
 		v, err := decodeAs[one.Service](id, body)
-		if err == nil {
+		if v != nil {
 			v.(*one.Service).ID = int(id)
 		}
 		return v, err

@@ -1,5 +1,95 @@
 package store
 
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+)
+
+// housePeriod is how often the store looks after its log where no event tells
+// it to.
+const housePeriod = time.Minute
+
+// keepHouse runs what the store does of its own accord, until it closes.
 func (s *Store) keepHouse() {
-	_ = s.Lead(s.ctx, s.sweepRequests)
+	var wg sync.WaitGroup
+	for _, chore := range []func(context.Context, Term) error{s.migrate, s.sweepRequests, s.compactHistory} {
+		wg.Go(func() { s.keep(chore) })
+	}
+	wg.Wait()
+}
+
+// keep runs a chore in each term, again when it failed.
+func (s *Store) keep(chore func(context.Context, Term) error) {
+	for s.ctx.Err() == nil {
+		err := s.Lead(s.ctx, chore)
+		if s.ctx.Err() != nil {
+			return
+		}
+		s.logger.Error("housekeeping failed, trying again", "error", err)
+		if wait(s.ctx, housePeriod) != nil {
+			return
+		}
+	}
+}
+
+// migrate rewrites values that are in the form of an older version. Each says
+// its version, so that it can stop and go on anywhere.
+func (s *Store) migrate(ctx context.Context, _ Term) error {
+	for perTx := 500; ; {
+		left := s.View().stale.Len()
+		if left == 0 {
+			return nil
+		}
+		s.logger.Info("rewriting values of older versions", "left", left)
+		err := s.Update(ctx, func(tx *Tx) error {
+			for key := range tx.stale.All() {
+				at, err := parseKey(key)
+				if err != nil {
+					return err
+				}
+				if tx.rewrite = append(tx.rewrite, at); len(tx.rewrite) >= perTx {
+					break
+				}
+			}
+			return nil
+		})
+		var large *TooLargeError
+		switch {
+		case errors.As(err, &large) && perTx > 1:
+			perTx /= 2
+		case err != nil:
+			return err
+		}
+	}
+}
+
+// compactHistory forgets old revisions as new ones come.
+func (s *Store) compactHistory(ctx context.Context, _ Term) error {
+	for {
+		select {
+		case rev := <-s.grown:
+			if err := s.log.compact(ctx, rev-s.cfg.KeepRevisions); err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// noteGrowth tells compactHistory when enough revisions have come; only the run
+// goroutine calls it.
+func (s *Store) noteGrowth(rev int64) {
+	if rev < s.growAt {
+		return
+	}
+	s.growAt = max(rev, s.cfg.KeepRevisions) + s.cfg.KeepRevisions/4
+	if rev > s.cfg.KeepRevisions {
+		select {
+		case s.grown <- rev:
+		default:
+		}
+	}
 }

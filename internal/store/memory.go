@@ -21,14 +21,12 @@ type Memory struct {
 	// epochRev is the revision of the epoch key, 0 while there is none.
 	epochRev int64
 	changed  chan struct{}
-	doors    int                 // stores that use it
+	doors    map[*memoryLog]bool // of the stores that use it
 	members  map[*memoryLog]bool // those that campaign or lead
 	elected  string              // the only member that may lead, "" for any
 	leader   *memoryLog
 	faults   func(context.Context) Fault
 	late     []func()
-	cutting  context.Context // ends with Cut
-	cut      context.CancelFunc
 }
 
 // Fault is what becomes of a commit.
@@ -47,9 +45,7 @@ var errAnswerLost = errors.New("the answer was lost")
 
 // NewMemory returns an empty log in memory.
 func NewMemory() *Memory {
-	m := &Memory{rev: 1, gone: 1, data: map[string]string{}, changed: make(chan struct{}), members: map[*memoryLog]bool{}}
-	m.cutting, m.cut = context.WithCancel(context.Background())
-	return m
+	return &Memory{rev: 1, gone: 1, data: map[string]string{}, changed: make(chan struct{}), doors: map[*memoryLog]bool{}, members: map[*memoryLog]bool{}}
 }
 
 // SetFaults has f decide about each commit, claims included, from now on; f may
@@ -86,8 +82,9 @@ func (m *Memory) Elect(name string) {
 func (m *Memory) Cut() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.cut()
-	m.cutting, m.cut = context.WithCancel(context.Background())
+	for l := range m.doors {
+		l.cutOff()
+	}
 	m.late = nil
 }
 
@@ -113,20 +110,23 @@ type memoryLog struct {
 	won    chan struct{} // while it campaigns; closed once it won
 	right  context.Context
 	cancel context.CancelCauseFunc
-	cut    context.Context // ends when the log is cut off
+	cut    context.Context // ends when the store is cut off
+	cutOff context.CancelFunc
 }
 
 func openMemory(m *Memory, name string) *memoryLog {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.doors++
-	return &memoryLog{Memory: m, name: name, cut: m.cutting}
+	l := &memoryLog{Memory: m, name: name}
+	l.cut, l.cutOff = context.WithCancel(context.Background())
+	m.doors[l] = true
+	return l
 }
 
 func (l *memoryLog) alone() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.doors == 1 && (l.elected == "" || l.elected == l.name)
+	return len(l.doors) == 1 && (l.elected == "" || l.elected == l.name)
 }
 
 // lose ends the right of the member that leads; mu is held.
@@ -300,7 +300,8 @@ func (l *memoryLog) compact(_ context.Context, rev int64) error {
 func (l *memoryLog) close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.doors--
+	l.cutOff()
+	delete(l.doors, l)
 	l.lose()
 	l.elect()
 	return nil

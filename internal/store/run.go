@@ -254,7 +254,7 @@ func (s *Store) lead(won *wonTerm) {
 	ctx, cancel := context.WithCancelCause(won.right)
 	defer cancel(nil)
 	defer context.AfterFunc(s.ctx, func() { cancel(ErrClosed) })()
-	w := newWriter(s, won.claim)
+	w := newWriter(s, won.claim, cancel)
 	s.setStanding(func(n *standing) {
 		n.writer, n.ctx = w, ctx
 		n.term = Term{Epoch: won.claim.epoch, Revision: won.claim.rev}
@@ -262,7 +262,7 @@ func (s *Store) lead(won *wonTerm) {
 	s.stats.termBegan(won.claim.epoch)
 	s.logger.Info("leading", "epoch", won.claim.epoch)
 	err := w.run(ctx)
-	cancel(err)
+	cancel(err) // on whatever path the term ended
 	s.setStanding(func(n *standing) { n.writer, n.ctx, n.term = nil, nil, Term{} })
 	s.stats.termEnded()
 	w.abandon(s.notLeading())

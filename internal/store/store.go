@@ -27,6 +27,8 @@ type Store struct {
 	hist     history // only the run goroutine appends
 	standing atomic.Pointer[standing]
 	format   format // as stored; only the run goroutine
+	grown    chan int64
+	growAt   int64 // only the run goroutine
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -64,7 +66,7 @@ func open(ctx context.Context, cfg Config, cs *codecs) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{cfg: cfg, codecs: cs, logger: cfg.Logger, stats: newStats(), closed: make(chan struct{})}
+	s := &Store{cfg: cfg, codecs: cs, logger: cfg.Logger, stats: newStats(), closed: make(chan struct{}), grown: make(chan int64, 1)}
 	s.hist.maxCount, s.hist.maxBytes = cfg.FeedCommits, cfg.FeedBytes
 	s.standing.Store(&standing{changed: make(chan struct{})})
 	if s.log, err = openLog(ctx, cfg); err != nil {

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -15,6 +16,31 @@ func testContext(t testing.TB) context.Context {
 	ctx, cancel := context.WithTimeout(context.Background(), deadline)
 	t.Cleanup(cancel)
 	return ctx
+}
+
+// eventually waits until a condition holds.
+func eventually(t testing.TB, what string, holds func() bool) {
+	t.Helper()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for end := time.After(deadline); !holds(); {
+		select {
+		case <-tick.C:
+		case <-end:
+			t.Fatalf("waited in vain until %s", what)
+		}
+	}
+}
+
+// faultsAfter loses every commit after the first n.
+func faultsAfter(n int64) func(context.Context) Fault {
+	var done atomic.Int64
+	return func(context.Context) Fault {
+		if done.Add(1) > n {
+			return FaultLose
+		}
+		return FaultNone
+	}
 }
 
 func TestReopen(t *testing.T) {

@@ -37,7 +37,8 @@ type batch struct {
 type writer struct {
 	store *Store
 	claim claim
-	kick  chan struct{} // there is a batch
+	over  context.CancelCauseFunc // ends the term's context
+	kick  chan struct{}           // there is a batch
 
 	mu    sync.Mutex
 	enc   *encoder
@@ -46,8 +47,8 @@ type writer struct {
 	ended error    // the term is over
 }
 
-func newWriter(s *Store, c claim) *writer {
-	return &writer{store: s, claim: c, kick: make(chan struct{}, 1), enc: newEncoder(s.codecs), tip: s.View()}
+func newWriter(s *Store, c claim, over context.CancelCauseFunc) *writer {
+	return &writer{store: s, claim: c, over: over, kick: make(chan struct{}, 1), enc: newEncoder(s.codecs), tip: s.View()}
 }
 
 // do runs a transaction and returns the batch to wait for. Its error is the
@@ -165,8 +166,7 @@ func (w *writer) commit(term context.Context, b *batch) error {
 		if err != nil {
 			b.err = s.notLeading()
 		}
-		close(b.done)
-		return err
+		return w.settle(b, err)
 	}
 	b.ops, b.changes = coalesceOps(b.ops), coalesce(b.changes)
 	sent := time.Now()
@@ -177,10 +177,20 @@ func (w *writer) commit(term context.Context, b *batch) error {
 		st := *b.end
 		st.Revision = rev
 		s.publish(&st, b.changes, b.size)
+		s.noteGrowth(rev)
 	case errors.Is(err, errOvertaken), errors.Is(err, errNotWritten):
 		b.err = s.notLeading()
 	default:
 		b.err = &OutcomeError{Cause: err}
+	}
+	return w.settle(b, err)
+}
+
+// settle answers those who wait for a batch. The term's context has ended before
+// anybody learns of a failure, so that a controller can tell why it failed.
+func (w *writer) settle(b *batch, err error) error {
+	if err != nil {
+		w.over(err)
 	}
 	close(b.done)
 	return err
