@@ -112,3 +112,31 @@ func (q *Queue[T]) giveBack(batch []T) {
 		q.spare = batch[:0]
 	}
 }
+
+// Batches calls f with up to limit items at a time, in order, until ctx is done or
+// f fails, whose error it returns. f must not keep the slice. There may be one
+// Each or Batches at a time.
+func (q *Queue[T]) Batches(ctx context.Context, limit int, f func([]T) error) error {
+	for {
+		batch := q.take()
+		for rest := batch; len(rest) > 0; {
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			n := min(limit, len(rest))
+			if err := f(rest[:n]); err != nil {
+				return err
+			}
+			rest = rest[n:]
+		}
+		if batch != nil {
+			q.giveBack(batch)
+			continue
+		}
+		select {
+		case <-q.wake:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}

@@ -1,0 +1,212 @@
+package cloud
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+
+	"github.com/trifid-cloud/trifid/internal/auth"
+	"github.com/trifid-cloud/trifid/internal/errs"
+	"github.com/trifid-cloud/trifid/internal/machine"
+	"github.com/trifid-cloud/trifid/internal/one"
+	"github.com/trifid-cloud/trifid/internal/store"
+	"github.com/trifid-cloud/trifid/internal/tmpl"
+)
+
+// DeployVM puts a VM on a host by hand: ds -1 takes the system datastore of the
+// host's cluster with the lowest id; enforce checks the capacity.
+// Source: XML-RPC reference §7.2, VM lifecycle reference §3.2.
+func (c *Cloud) DeployVM(ctx context.Context, who auth.Caller, id, host int, enforce bool, ds int, extra *tmpl.Template) error {
+	return c.update(ctx, func(tx *store.Tx) error {
+		v, err := c.vmFor(&tx.State, who, id, "deploy")
+		if err != nil {
+			return err
+		}
+		h, ok := tx.Hosts.Get(host)
+		if !ok {
+			return errs.NotFound(one.KindHost, host)
+		}
+		if err := c.allow(&tx.State, who, hostTarget(h), one.Manage); err != nil {
+			return err
+		}
+		if ds >= 0 {
+			d, ok := tx.Datastores.Get(ds)
+			if !ok {
+				return errs.NotFound(one.KindDatastore, ds)
+			}
+			if err := c.allow(&tx.State, who, target(d), one.Use); err != nil {
+				return err
+			}
+		}
+		return c.Place(tx, who, v, h, ds, enforce, extra)
+	})
+}
+
+// Place puts a VM on a host inside a transaction; rights are the caller's matter.
+func (c *Cloud) Place(tx *store.Tx, who auth.Caller, v *one.VM, h *one.Host, ds int, enforce bool, extra *tmpl.Template) error {
+	fail := func(format string, args ...any) error {
+		return errs.New(errs.Action, format, args...).About(v.ID)
+	}
+	switch v.State {
+	case one.VMPending, one.VMHold, one.VMStopped, one.VMUndeployed:
+	default:
+		return fail("Deploy action is not available for state %s", v.StateName())
+	}
+	if h.State == one.HostOffline {
+		return fail("Host is offline, cannot use it to deploy VM")
+	}
+	if last := v.LastRecord(); last != nil && ds < 0 && (v.Origin != one.VMInit || v.State == one.VMStopped || v.State == one.VMUndeployed) {
+		ds = last.DSID
+	}
+	d, err := systemDatastore(&tx.State, h, ds)
+	if err != nil {
+		return fail("%s", err)
+	}
+	if enforce {
+		if reason := misfit(&tx.State, h, v.Capacity()); reason != "" {
+			return fail("VM [%d] does not fit in HOST [%d]. %s", v.ID, h.ID, reason)
+		}
+	}
+	if v, err = c.connectAuto(tx, v, extra); err != nil {
+		return fail("%s", err)
+	}
+	if v, err = assignPort(&tx.State, v, h.ClusterID); err != nil {
+		return fail("%s", err)
+	}
+	ch, err := machine.Deploy(v, machine.Place{
+		HostID: h.ID, Hostname: h.Name, ClusterID: h.ClusterID, VMMad: h.VMMad, DSID: d.ID, TMMad: d.TMMad,
+	}, whoIs(who), c.now())
+	if err != nil {
+		return errs.Wrap(errs.Action, err).About(v.ID)
+	}
+	if ch.VM.UserTemplate.Has("SCHED_MESSAGE") {
+		ch.VM = ch.VM.WithUserTemplate(ch.VM.UserTemplate.Without("SCHED_MESSAGE"))
+	}
+	old := *v
+	return c.Apply(tx, who, &old, ch)
+}
+
+// misfit tells why a VM does not fit on a host, "" if it does.
+// Source: VM lifecycle reference §3.2.
+func misfit(st *store.State, h *one.Host, need one.Capacity) string {
+	use := st.HostUsage.At(h.ID)
+	if free := h.MaxCPU - use.CPU; need.CPU > free {
+		return fmt.Sprintf("Not enough CPU: %d/%d", need.CPU, free)
+	}
+	if free := h.MaxMem - use.Memory; need.Memory > free {
+		return fmt.Sprintf("Not enough memory: %d/%d", need.Memory, free)
+	}
+	return ""
+}
+
+// Fits tells whether a host has room for a VM.
+func Fits(st *View, h *one.Host, need one.Capacity) bool { return misfit(st, h, need) == "" }
+
+// systemDatastore returns the system datastore to use on a host: the one asked
+// for, or that of the host's cluster with the lowest id.
+func systemDatastore(st *store.State, h *one.Host, ds int) (*one.Datastore, error) {
+	if ds >= 0 {
+		d, ok := st.Datastores.Get(ds)
+		switch {
+		case !ok:
+			return nil, fmt.Errorf("Error getting datastore [%d].", ds)
+		case d.Type != one.DSSystem:
+			return nil, fmt.Errorf("Trying to use DATASTORE [%d] to deploy the VM, but it is not of type system datastore.", ds)
+		case !st.ClusterDatastores.Has(h.ClusterID, ds):
+			return nil, fmt.Errorf("DATASTORE [%d] and HOST [%d] are not in the same CLUSTER [%d].", ds, h.ID, h.ClusterID)
+		}
+		return d, nil
+	}
+	for id := range st.ClusterDatastores.Of(h.ClusterID) {
+		if d, ok := st.Datastores.Get(id); ok && d.Type == one.DSSystem && !d.Disabled {
+			return d, nil
+		}
+	}
+	return nil, fmt.Errorf("CLUSTER [%d] does not have any DATASTORE of type SYSTEM_DS.", h.ClusterID)
+}
+
+// connectAuto gives the NICs with NETWORK_MODE auto the networks that the extra
+// template names by NIC_ID, charged to and allowed for the VM's owner.
+func (c *Cloud) connectAuto(tx *store.Tx, v *one.VM, extra *tmpl.Template) (*one.VM, error) {
+	nics := v.Template.Vectors("NIC")
+	changed := false
+	for i, nic := range nics {
+		if nic.Get("NETWORK_MODE") != "auto" || nic.Has("NETWORK_ID") {
+			continue
+		}
+		for _, e := range extra.Vectors("NIC") {
+			if e.Get("NIC_ID") != nic.Get("NIC_ID") {
+				continue
+			}
+			u, ok := tx.Users.Get(v.UID)
+			if !ok {
+				return nil, fmt.Errorf("Error getting user [%d].", v.UID)
+			}
+			full, err := c.connectNIC(tx, auth.CallerOf(&tx.State, u), v.Meta, v.ID, nic.With("NETWORK_ID", e.Get("NETWORK_ID")), false)
+			if err != nil {
+				return nil, err
+			}
+			nics[i], changed = full, true
+		}
+		if !nics[i].Has("NETWORK_ID") {
+			return nil, fmt.Errorf("NIC %s has NETWORK_MODE auto and no network was chosen for it", nic.Get("NIC_ID"))
+		}
+	}
+	if !changed {
+		return v, nil
+	}
+	n := *v
+	n.Template = v.Template.WithVectors("NIC", nics)
+	if rules := secGroupRules(&tx.State, n.Template); len(rules) > 0 {
+		n.Template = n.Template.WithVectors("SECURITY_GROUP_RULE", rules)
+	}
+	return c.renewContext(tx, &n)
+}
+
+// Ports of graphics. Source: resources reference §7.2.
+const (
+	firstPort = 5900
+	lastPort  = 65535
+)
+
+// assignPort gives a VM with graphics a port that no other VM of the cluster
+// has: 5900 plus its id if that is free, else the next free one.
+func assignPort(st *store.State, v *one.VM, cluster int) (*one.VM, error) {
+	g := v.Template.Vector("GRAPHICS")
+	if g == nil || g.Get("TYPE") == "" {
+		return v, nil
+	}
+	if s := g.Get("PORT"); s != "" {
+		n, err := strconv.Atoi(s)
+		if err != nil || n < 0 || n > lastPort {
+			return nil, fmt.Errorf("Wrong PORT number in GRAPHICS attribute")
+		}
+		if portTaken(st, v, cluster, n) {
+			return nil, fmt.Errorf("Requested VNC port already assigned to a VM")
+		}
+		return v, nil
+	}
+	span := lastPort - firstPort
+	for i := range span {
+		port := firstPort + (v.ID+i)%span
+		if port >= 32768 && i > 0 { // reserved for ephemeral ports, but for the VM's own
+			continue
+		}
+		if !portTaken(st, v, cluster, port) {
+			n := *v
+			n.Template = v.Template.WithVector("GRAPHICS", g.With("PORT", strconv.Itoa(port)))
+			return &n, nil
+		}
+	}
+	return nil, fmt.Errorf("No free VNC ports available in the cluster")
+}
+
+// portTaken tells whether another VM on the cluster's hosts has the port.
+func portTaken(st *store.State, v *one.VM, cluster, port int) bool {
+	for id := range st.PortVMs.Of(store.PortKey(cluster, port)) {
+		if id != v.ID {
+			return true
+		}
+	}
+	return false
+}

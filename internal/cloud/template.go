@@ -1,0 +1,274 @@
+package cloud
+
+import (
+	"context"
+
+	"github.com/trifid-cloud/trifid/internal/auth"
+	"github.com/trifid-cloud/trifid/internal/errs"
+	"github.com/trifid-cloud/trifid/internal/one"
+	"github.com/trifid-cloud/trifid/internal/store"
+	"github.com/trifid-cloud/trifid/internal/tmpl"
+)
+
+// AllocateTemplate registers a VM template. Source: XML-RPC reference §7.1.
+func (c *Cloud) AllocateTemplate(ctx context.Context, who auth.Caller, t *tmpl.Template) (int, error) {
+	id := -1
+	err := c.update(ctx, func(tx *store.Tx) error {
+		if err := c.allowCreate(&tx.State, who, one.KindTemplate); err != nil {
+			return err
+		}
+		if attr, bad := vmRestricted.CheckCreate(t); bad && !who.Admin {
+			return errs.Denied(who.UID, "VM Template includes a restricted attribute "+attr)
+		}
+		var err error
+		id, err = c.newTemplate(tx, who, one.TrimName(t.Get("NAME")), t.Without("NAME"))
+		return err
+	})
+	return id, err
+}
+
+// newTemplate stores a template under a name that is free among the caller's.
+func (c *Cloud) newTemplate(tx *store.Tx, who auth.Caller, name string, body *tmpl.Template) (int, error) {
+	if name == "" {
+		return -1, errs.New(errs.Internal, "No NAME in template")
+	}
+	if err := one.CheckName(name); err != nil {
+		return -1, errs.Wrap(errs.Internal, err)
+	}
+	if err := checkFreeName(&tx.State, one.KindTemplate, who.UID, name); err != nil {
+		return -1, err
+	}
+	body, err := c.encrypt(one.KindTemplate, body)
+	if err != nil {
+		return -1, errs.Wrap(errs.Internal, err)
+	}
+	id := tx.NextID("template", 0)
+	tx.PutTemplate(&one.VMTemplate{Meta: c.newMeta(who, id, name), RegTime: c.now().Unix(), Template: body})
+	return id, nil
+}
+
+// UpdateTemplate replaces (0) or merges (1) a template's body.
+func (c *Cloud) UpdateTemplate(ctx context.Context, who auth.Caller, id int, change *tmpl.Template, appendMode int) error {
+	return c.updateOwned(ctx, who, one.KindTemplate, id, change, appendMode, vmRestricted)
+}
+
+// updateOwned is update for the kinds of which nothing but the body changes.
+func (c *Cloud) updateOwned(ctx context.Context, who auth.Caller, kind one.Kind, id int, change *tmpl.Template, appendMode int, restricted *tmpl.Restricted) error {
+	return c.update(ctx, func(tx *store.Tx) error {
+		o, err := get(&tx.State, kind, id)
+		if err != nil {
+			return err
+		}
+		if err := c.allowOp(&tx.State, who, o, "update", one.Manage); err != nil {
+			return err
+		}
+		body, err := c.mergeUpdate(who, kind, restricted, o.Body(), change.Without("NAME"), appendMode)
+		if err != nil {
+			return err
+		}
+		tx.PutOwned(o.WithBody(body))
+		return nil
+	})
+}
+
+// UpdateVM replaces (0) or merges (1) a VM's user template.
+func (c *Cloud) UpdateVM(ctx context.Context, who auth.Caller, id int, change *tmpl.Template, appendMode int) error {
+	return c.updateOwned(ctx, who, one.KindVM, id, change, appendMode, vmRestricted)
+}
+
+// UpdateDocument replaces (0) or merges (1) a document's body.
+func (c *Cloud) UpdateDocument(ctx context.Context, who auth.Caller, id int, change *tmpl.Template, appendMode int) error {
+	return c.updateOwned(ctx, who, one.KindDocument, id, change, appendMode, nil)
+}
+
+// DeleteTemplate removes a template; with images, those of its disks too as far
+// as they can be deleted. It returns the images that could not.
+// Source: XML-RPC reference §6.6.
+func (c *Cloud) DeleteTemplate(ctx context.Context, who auth.Caller, id int, images bool) error {
+	return c.update(ctx, func(tx *store.Tx) error {
+		t, ok := tx.Templates.Get(id)
+		if !ok {
+			return errs.NotFound(one.KindTemplate, id)
+		}
+		if err := c.allow(&tx.State, who, target(t), one.Manage); err != nil {
+			return err
+		}
+		if images {
+			for _, d := range t.Template.Vectors("DISK") {
+				i, err := c.imageOf(&tx.State, who, d)
+				if err != nil {
+					continue
+				}
+				if err := c.deleteImage(tx, who, i, false); err != nil {
+					c.log.Info("image of a deleted template stays", "template", id, "image", i.ID, "err", err)
+				}
+			}
+		}
+		tx.DeleteTemplate(id)
+		c.dropRulesOf(tx, one.KindTemplate, id)
+		return nil
+	})
+}
+
+// CloneTemplate copies a template under another name; recursive clones the
+// images of its disks as well. Source: XML-RPC reference §6.8.
+func (c *Cloud) CloneTemplate(ctx context.Context, who auth.Caller, id int, name string, recursive bool) (int, error) {
+	newID := -1
+	err := c.update(ctx, func(tx *store.Tx) error {
+		t, ok := tx.Templates.Get(id)
+		if !ok {
+			return errs.NotFound(one.KindTemplate, id)
+		}
+		if err := c.allow(&tx.State, who, target(t), one.Use); err != nil {
+			return err
+		}
+		if err := c.allowCreate(&tx.State, who, one.KindTemplate); err != nil {
+			return err
+		}
+		var err error
+		newID, err = c.cloneTemplate(tx, who, t, name, recursive, false)
+		return err
+	})
+	return newID, err
+}
+
+func (c *Cloud) cloneTemplate(tx *store.Tx, who auth.Caller, t *one.VMTemplate, name string, recursive, persistent bool) (int, error) {
+	body := t.Template
+	if recursive {
+		disks := body.Vectors("DISK")
+		out := make([]tmpl.Vector, len(disks))
+		for n, d := range disks {
+			out[n] = d
+			if !d.Has("IMAGE") && !d.Has("IMAGE_ID") {
+				continue
+			}
+			i, err := c.imageOf(&tx.State, who, d)
+			if err != nil {
+				return -1, errs.New(errs.Action, "%s", err)
+			}
+			clone, err := c.cloneImage(tx, who, i, name+"-disk-"+itoa(n), -1, persistent)
+			if err != nil {
+				return -1, err
+			}
+			out[n] = d.Without("IMAGE", "IMAGE_UNAME", "IMAGE_UID", "OPENNEBULA_MANAGED").With("IMAGE_ID", itoa(clone))
+		}
+		body = body.WithVectors("DISK", out)
+	}
+	return c.newTemplate(tx, who, name, body)
+}
+
+// Instantiate creates a VM from a template: name "" gives it the default name,
+// extra is merged over the template, persistent first clones template and images.
+// Source: XML-RPC reference §7.1, resources reference §1.8.
+func (c *Cloud) Instantiate(ctx context.Context, who auth.Caller, id int, name string, hold bool, extra *tmpl.Template, persistent bool) (int, error) {
+	vm := -1
+	err := c.update(ctx, func(tx *store.Tx) error {
+		v, err := c.instantiate(tx, who, id, instantiation{name: name, hold: hold, extra: extra, persistent: persistent, service: -1, vrouter: -1})
+		if err != nil {
+			return err
+		}
+		vm = v.ID
+		return nil
+	})
+	return vm, err
+}
+
+// instantiation says how to instantiate a template.
+type instantiation struct {
+	name             string
+	hold, persistent bool
+	extra            *tmpl.Template
+	service, vrouter int
+	role             string
+}
+
+func (c *Cloud) instantiate(tx *store.Tx, who auth.Caller, id int, n instantiation) (*one.VM, error) {
+	t, ok := tx.Templates.Get(id)
+	if !ok {
+		return nil, errs.NotFound(one.KindTemplate, id)
+	}
+	if err := c.allow(&tx.State, who, target(t), one.Use); err != nil {
+		return nil, err
+	}
+	if n.extra.Len() > 0 && n.service < 0 && n.vrouter < 0 {
+		if err := c.allowCreate(&tx.State, who, one.KindTemplate); err != nil {
+			return nil, err
+		}
+	}
+	if t.Template.Bool("VROUTER") != (n.vrouter >= 0) {
+		if n.vrouter >= 0 {
+			return nil, errs.New(errs.Action, "Only virtual router templates are allowed").About(id)
+		}
+		return nil, errs.New(errs.Action, "Virtual router templates cannot be instantiated").About(id)
+	}
+	who, extra, err := c.actAs(tx, who, n.extra)
+	if err != nil {
+		return nil, err
+	}
+	body, cloned := t.Template, -1
+	if n.persistent {
+		name := n.name
+		if name == "" {
+			name = t.Name + "-copy"
+		}
+		if cloned, err = c.cloneTemplate(tx, who, t, name, true, true); err != nil {
+			return nil, err
+		}
+		clone, _ := tx.Templates.Get(cloned)
+		merged := *clone
+		merged.Template = clone.Template.Merge(extra)
+		tx.PutTemplate(&merged)
+		body = clone.Template
+	}
+	if extra.Len() > 0 {
+		if attr, bad, _ := vmRestricted.CheckUpdate(body, extra, false); bad && !who.Admin {
+			return nil, errs.Denied(who.UID, "User Template includes a restricted attribute "+attr)
+		}
+		body = body.Merge(extra)
+	}
+	source := t
+	if cloned >= 0 {
+		source, _ = tx.Templates.Get(cloned)
+		body = body.With("CLONING_TEMPLATE_ID", itoa(id))
+	}
+	body = body.Without("NAME").With("TEMPLATE_ID", itoa(source.ID)).With("TEMPLATE_NAME", source.Name)
+	if n.name != "" {
+		body = body.With("NAME", n.name)
+	} else {
+		body = body.With("NAME", source.Name+"-"+itoa(tx.Counters.At("vm")))
+	}
+	return c.createVM(tx, who, NewVM{Template: body, Hold: n.hold, Service: n.service, Role: n.role, VRouter: n.vrouter})
+}
+
+// actAs takes AS_UID and AS_GID out of the extra template and returns the caller
+// they ask to act as. Source: identity reference §6.4.
+func (c *Cloud) actAs(tx *store.Tx, who auth.Caller, extra *tmpl.Template) (auth.Caller, *tmpl.Template, error) {
+	if !extra.Has("AS_UID") && !extra.Has("AS_GID") {
+		return who, extra, nil
+	}
+	as := who
+	if s, ok := extra.Lookup("AS_UID"); ok {
+		id, _ := atoi(s)
+		u, found := tx.Users.Get(id)
+		if !found {
+			return who, nil, errs.NotFound(one.KindUser, id)
+		}
+		if err := c.allow(&tx.State, who, userTarget(u), one.Manage); err != nil {
+			return who, nil, err
+		}
+		as = auth.CallerOf(&tx.State, u)
+		as.From, as.ReqID = who.From, who.ReqID
+	}
+	if s, ok := extra.Lookup("AS_GID"); ok {
+		id, _ := atoi(s)
+		g, found := tx.Groups.Get(id)
+		if !found {
+			return who, nil, errs.NotFound(one.KindGroup, id)
+		}
+		if err := c.allow(&tx.State, who, groupTarget(id), one.Manage); err != nil {
+			return who, nil, err
+		}
+		as.GID, as.GName = g.ID, g.Name
+	}
+	return as, extra.Without("AS_UID", "AS_GID"), nil
+}

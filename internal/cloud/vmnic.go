@@ -1,0 +1,248 @@
+package cloud
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/trifid-cloud/trifid/internal/auth"
+	"github.com/trifid-cloud/trifid/internal/errs"
+	"github.com/trifid-cloud/trifid/internal/one"
+	"github.com/trifid-cloud/trifid/internal/store"
+	"github.com/trifid-cloud/trifid/internal/tmpl"
+)
+
+// inheritFromNet names the network attributes that NICs take over.
+// Source: XML-RPC reference §9.8.
+var inheritFromNet = []string{
+	"VLAN_TAGGED_ID", "FILTER", "FILTER_IP_SPOOFING", "FILTER_MAC_SPOOFING", "MTU", "METRIC", "IP6_METRIC", "METHOD",
+	"IP6_METHOD", "INBOUND_AVG_BW", "INBOUND_PEAK_BW", "INBOUND_PEAK_KB", "OUTBOUND_AVG_BW", "OUTBOUND_PEAK_BW",
+	"OUTBOUND_PEAK_KB", "CONF", "BRIDGE_CONF", "OVS_BRIDGE_CONF", "IP_LINK_CONF", "EXTERNAL", "EXTERNAL_IP", "GATEWAY",
+	"VXLAN_MODE", "VXLAN_TEP", "VXLAN_MC", "CVLANS", "QINQ_TYPE", "TRUST", "SPOOFCHK",
+}
+
+// nicDefaultForbidden are the keys NIC_DEFAULT must not hold.
+var nicDefaultForbidden = []string{"NETWORK_ID", "NETWORK", "NETWORK_UID", "NETWORK_UNAME"}
+
+// attachNICs resolves every NIC and NIC_ALIAS of a draft: takes their leases and
+// fills in what the networks say. Source: resources reference §1.4.
+func (d *draft) attachNICs() error {
+	defaults := d.in.Vector("NIC_DEFAULT")
+	for _, k := range nicDefaultForbidden {
+		if defaults.Has(k) {
+			return fmt.Errorf("NIC_DEFAULT attribute must not contain %s", k)
+		}
+	}
+	nics := d.in.Vectors("NIC")
+	out := make([]tmpl.Vector, 0, len(nics))
+	for i, nic := range nics {
+		for _, p := range defaults {
+			if !nic.Has(p.Name) {
+				nic = nic.With(p.Name, p.Value)
+			}
+		}
+		nic = nic.With("NIC_ID", itoa(i))
+		if nic.Get("NAME") == "" {
+			nic = nic.With("NAME", "NIC"+itoa(i))
+		}
+		if strings.EqualFold(nic.Get("NETWORK_MODE"), "auto") {
+			out = append(out, nic.With("NETWORK_MODE", "auto"))
+			continue
+		}
+		full, err := d.c.connectNIC(d.tx, d.who, d.owner, d.id, nic, false)
+		if err != nil {
+			return err
+		}
+		out = append(out, full)
+	}
+	var outAliases []tmpl.Vector
+	for i, a := range d.in.Vectors("NIC_ALIAS") {
+		full, parents, err := d.c.connectAlias(d.tx, d.who, d.owner, d.id, a, len(nics)+i, out, outAliases)
+		if err != nil {
+			return err
+		}
+		out = parents
+		outAliases = append(outAliases, full)
+	}
+	if len(out) > 0 {
+		d.out = d.out.WithVectors("NIC", out)
+	}
+	if len(outAliases) > 0 {
+		d.out = d.out.WithVectors("NIC_ALIAS", outAliases)
+	}
+	return nil
+}
+
+// connectAlias resolves an alias: its parent, its lease, and its number among
+// the parent's aliases, of which siblings are those there already. It returns the NICs with the parent's list brought up to date.
+func (c *Cloud) connectAlias(tx *store.Tx, who auth.Caller, owner one.Meta, vm int, alias tmpl.Vector, id int, nics, siblings []tmpl.Vector) (tmpl.Vector, []tmpl.Vector, error) {
+	if strings.EqualFold(alias.Get("NETWORK_MODE"), "auto") {
+		return nil, nil, fmt.Errorf("Alias is incompatible with auto mode")
+	}
+	parent := -1
+	for i, n := range nics {
+		if n.Get("NAME") == alias.Get("PARENT") {
+			parent = i
+		}
+	}
+	if parent < 0 {
+		return nil, nil, fmt.Errorf("NIC named %s not found for alias", alias.Get("PARENT"))
+	}
+	p := nics[parent]
+	number := 0
+	for _, s := range siblings {
+		if n, ok := atoi(s.Get("ALIAS_ID")); ok && s.Get("PARENT_ID") == p.Get("NIC_ID") {
+			number = max(number, n+1)
+		}
+	}
+	name := alias.Get("NAME")
+	if name == "" {
+		name = p.Get("NAME") + "_ALIAS" + itoa(id)
+		alias = alias.With("NAME", name)
+	}
+	alias = alias.With("NIC_ID", itoa(id)).With("PARENT_ID", p.Get("NIC_ID")).With("ALIAS_ID", itoa(number))
+	full, err := c.connectNIC(tx, who, owner, vm, alias, true)
+	if err != nil {
+		return nil, nil, err
+	}
+	ids := itoa(id)
+	if list := p.Get("ALIAS_IDS"); list != "" {
+		ids = list + "," + ids
+	}
+	nics = append([]tmpl.Vector(nil), nics...)
+	nics[parent] = p.With("ALIAS_IDS", ids)
+	return full, nics, nil
+}
+
+// connectNIC gives a NIC a lease of its network and fills it in.
+func (c *Cloud) connectNIC(tx *store.Tx, who auth.Caller, owner one.Meta, vm int, nic tmpl.Vector, alias bool) (tmpl.Vector, error) {
+	n, err := c.networkOf(&tx.State, who, nic)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.allow(&tx.State, who, target(n), one.Use); err != nil {
+		return nil, err
+	}
+	if n.State != one.VNetReady && n.State != one.VNetUpdateFailure {
+		return nil, fmt.Errorf("Virtual network %d is in wrong state: %s", n.ID, n.State)
+	}
+	w, err := wantedOf(nic)
+	if err != nil {
+		return nil, err
+	}
+	a, i, err := takeLease(tx, n, w, leaseOwner{one.LeaseVM, vm})
+	if err != nil {
+		return nil, err
+	}
+	nic = leaseAttrs(nic, a, i).With("NETWORK_ID", itoa(n.ID)).With("NETWORK", n.Name).
+		With("BRIDGE", n.Bridge).With("BRIDGE_TYPE", n.BridgeType).With("VN_MAD", n.VNMad)
+	set := func(k, v string) {
+		if v != "" {
+			nic = nic.With(k, v)
+		}
+	}
+	set("PHYDEV", n.PhyDev)
+	set("VLAN_ID", n.VLANID)
+	set("OUTER_VLAN_ID", n.OuterVLANID)
+	if len(n.ClusterIDs) > 0 {
+		nic = nic.With("CLUSTER_ID", joinInts(n.ClusterIDs))
+	}
+	for _, k := range inheritFromNet {
+		if !nic.Has(k) {
+			set(k, firstOf(a.Attrs.Get(k), n.Template.Get(k)))
+		}
+	}
+	groups := joinSets(nic.Get("SECURITY_GROUPS"), n.Template.Get("SECURITY_GROUPS"), a.Attrs.Get("SECURITY_GROUPS"))
+	for _, g := range splitInts(groups) {
+		sg, ok := tx.SecGroups.Get(g)
+		if !ok {
+			return nil, errs.NotFound(one.KindSecGroup, g)
+		}
+		if err := c.allow(&tx.State, who, target(sg), one.Use); err != nil {
+			return nil, err
+		}
+	}
+	set("SECURITY_GROUPS", groups)
+	if !alias {
+		if nic.Get("TARGET") == "" {
+			nic = nic.With("TARGET", "one-"+itoa(vm)+"-"+nic.Get("NIC_ID"))
+		}
+	}
+	return nic, nil
+}
+
+// networkOf finds the network a NIC names: by id, or by name among the caller's
+// networks or those of the user it names.
+func (c *Cloud) networkOf(st *store.State, who auth.Caller, nic tmpl.Vector) (*one.VNet, error) {
+	if s, ok := nic.Lookup("NETWORK_ID"); ok {
+		id, isInt := atoi(s)
+		n, found := st.VNets.Get(id)
+		if !isInt || !found {
+			return nil, fmt.Errorf("Virtual network with ID: %s does not exist", s)
+		}
+		return n, nil
+	}
+	name := nic.Get("NETWORK")
+	if name == "" {
+		return nil, fmt.Errorf("NIC has no NETWORK_ID, NETWORK or NETWORK_MODE: one of them must say which network it is on")
+	}
+	uid, err := ownerNamed(st, who, nic, "NETWORK")
+	if err != nil {
+		return nil, err
+	}
+	id, ok := st.VNetNames.FindOf(uid, name)
+	if !ok {
+		return nil, fmt.Errorf("User %d does not own a network with name: %s . Set NETWORK_UNAME or NETWORK_UID of owner in NIC.", uid, name)
+	}
+	n, _ := st.VNets.Get(id)
+	return n, nil
+}
+
+// ownerNamed returns the user that <what>_UID or <what>_UNAME names, else the caller.
+func ownerNamed(st *store.State, who auth.Caller, v tmpl.Vector, what string) (int, error) {
+	if s := v.Get(what + "_UID"); s != "" {
+		id, ok := atoi(s)
+		if !ok {
+			return 0, fmt.Errorf("%s_UID %q is not a number", what, s)
+		}
+		return id, nil
+	}
+	if s := v.Get(what + "_UNAME"); s != "" {
+		id, ok := st.UserNames.Find(s)
+		if !ok {
+			return 0, fmt.Errorf("User with name: %s does not exist", s)
+		}
+		return id, nil
+	}
+	return who.UID, nil
+}
+
+// freeNetwork frees every lease the VM's NICs and aliases hold.
+func freeNetwork(tx *store.Tx, v *one.VM) {
+	for _, name := range []string{"NIC", "NIC_ALIAS"} {
+		for _, nic := range v.Template.Vectors(name) {
+			freeNIC(tx, nic, leaseOwner{one.LeaseVM, v.ID})
+		}
+	}
+}
+
+// secGroupRules returns the SECURITY_GROUP_RULE vectors of a template's NICs:
+// the rules of all their groups, each with the group's id and name.
+func secGroupRules(st *store.State, t *tmpl.Template) []tmpl.Vector {
+	seen := map[int]bool{}
+	var out []tmpl.Vector
+	for _, name := range []string{"NIC", "NIC_ALIAS"} {
+		for _, nic := range t.Vectors(name) {
+			for _, id := range splitInts(nic.Get("SECURITY_GROUPS")) {
+				g, ok := st.SecGroups.Get(id)
+				if !ok || seen[id] {
+					continue
+				}
+				seen[id] = true
+				for _, r := range g.Template.Vectors("RULE") {
+					out = append(out, r.With("SECURITY_GROUP_ID", itoa(id)).With("SECURITY_GROUP_NAME", g.Name))
+				}
+			}
+		}
+	}
+	return out
+}

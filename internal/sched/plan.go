@@ -1,0 +1,337 @@
+package sched
+
+import (
+	"cmp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/trifid-cloud/trifid/internal/auth"
+	"github.com/trifid-cloud/trifid/internal/expr"
+	"github.com/trifid-cloud/trifid/internal/one"
+	"github.com/trifid-cloud/trifid/internal/store"
+	"github.com/trifid-cloud/trifid/internal/tmpl"
+)
+
+// waiting returns who waits, by USER_PRIORITY, then the lowest id.
+// Source: VM lifecycle reference §8.1.
+func waiting(st *store.State) []*one.VM {
+	var out []*one.VM
+	for id := range st.Waiting.Of(0) {
+		v, ok := st.VMs.Get(id)
+		if !ok {
+			continue
+		}
+		if v.State == one.VMPending || v.Running() || v.Active(one.LCMUnknown) || v.State == one.VMPoweroff {
+			out = append(out, v)
+		}
+	}
+	priority := func(v *one.VM) float64 {
+		f, _ := strconv.ParseFloat(firstOf(v.UserTemplate.Get("USER_PRIORITY"), v.Template.Get("USER_PRIORITY")), 64)
+		return f
+	}
+	slices.SortStableFunc(out, func(a, b *one.VM) int { return cmp.Compare(priority(b), priority(a)) })
+	return out
+}
+
+// move is a VM and where it goes.
+type move struct {
+	vm        *one.VM
+	host      int
+	datastore int
+	extra     *tmpl.Template
+}
+
+// plan chooses places against one version of the state plus what it has given
+// away itself.
+type plan struct {
+	st    *store.State
+	zone  int
+	space Space
+
+	hosts   []*one.Host          // those that take VMs
+	taken   map[int]one.Capacity // host → given away by this plan
+	disk    map[int]int64        // datastore → MB given away by this plan
+	classes map[class]*choice
+	reqs    map[string]parsedReq
+	ranks   map[string]*expr.Rank
+	users   map[int]auth.Caller
+}
+
+// class is what decides which hosts and datastores come into question at all:
+// VMs of one class differ only in capacity. The texts are few though VMs be many.
+type class struct {
+	uid                   int
+	auto, reqs            string
+	autoDS, dsReqs        string
+	hostRank, dsRank      string
+	currentHost, resuming int
+}
+
+// choice is what a class may choose from.
+type choice struct {
+	hosts []*one.Host
+	datas map[int][]*one.Datastore // cluster → system datastores, best first
+	why   string                   // of an empty choice
+}
+
+type parsedReq struct {
+	req *expr.Requirements
+	err error
+}
+
+func newPlan(st *store.State, zone int, space Space) *plan {
+	p := &plan{
+		st: st, zone: zone, space: space, taken: map[int]one.Capacity{}, disk: map[int]int64{},
+		classes: map[class]*choice{}, reqs: map[string]parsedReq{}, ranks: map[string]*expr.Rank{}, users: map[int]auth.Caller{},
+	}
+	for _, h := range st.Hosts.All() {
+		if h.State == one.HostMonitored {
+			p.hosts = append(p.hosts, h)
+		}
+	}
+	return p
+}
+
+const cannot = "Cannot dispatch VM: "
+
+// place finds a place for a VM, or the reference's words for why there is none.
+// Source: VM lifecycle reference §8.2.
+func (p *plan) place(v *one.VM) (move, string) {
+	if len(p.hosts) == 0 {
+		return move{}, cannot + "No hosts enabled to run VMs"
+	}
+	cl := classOf(v)
+	c, known := p.classes[cl]
+	if !known {
+		c = p.choose(v, cl)
+		p.classes[cl] = c
+	}
+	if c.why != "" {
+		return move{}, c.why
+	}
+	need, disk := v.Capacity(), diskNeed(v)
+	best, bestRank, room := (*one.Host)(nil), int64(0), false
+	var bestDS *one.Datastore
+	for _, h := range c.hosts {
+		if !p.fits(h, need) {
+			continue
+		}
+		room = true
+		d := p.pickDatastore(c.datas[h.ClusterID], h.ID, disk)
+		if d == nil {
+			continue
+		}
+		if r := p.rank(h, cl.hostRank); best == nil || r > bestRank {
+			best, bestRank, bestDS = h, r, d
+		}
+	}
+	switch {
+	case best != nil:
+	case !room:
+		return move{}, cannot + "No host with enough capacity to deploy the VM"
+	default:
+		return move{}, cannot + "No system datastore with enough capacity for the VM"
+	}
+	extra, why := p.chooseNets(v, best)
+	if why != "" {
+		return move{}, why
+	}
+	p.taken[best.ID] = p.taken[best.ID].Add(need)
+	p.disk[bestDS.ID] += disk
+	ds := bestDS.ID
+	if cl.resuming >= 0 {
+		ds = cl.resuming
+	}
+	return move{vm: v, host: best.ID, datastore: ds, extra: extra}, ""
+}
+
+func classOf(v *one.VM) class {
+	u := v.UserTemplate
+	c := class{
+		uid: v.UID, auto: v.Template.Get("AUTOMATIC_REQUIREMENTS"), autoDS: v.Template.Get("AUTOMATIC_DS_REQUIREMENTS"),
+		reqs:        firstOf(u.Get("SCHED_REQUIREMENTS"), u.Get("REQUIREMENTS")),
+		dsReqs:      u.Get("SCHED_DS_REQUIREMENTS"),
+		hostRank:    firstOf(u.Get("SCHED_RANK"), u.Get("RANK")),
+		dsRank:      u.Get("SCHED_DS_RANK"),
+		currentHost: -1, resuming: -1,
+	}
+	if last := v.LastRecord(); last != nil {
+		if v.Resched {
+			c.currentHost = last.HID
+		}
+		if v.Origin != one.VMInit {
+			c.resuming = last.DSID
+		}
+	}
+	return c
+}
+
+// choose works out what a class may choose from.
+func (p *plan) choose(v *one.VM, cl class) *choice {
+	owner := p.caller(v.UID)
+	none := func(why string) *choice { return &choice{why: why} }
+	var mine []*one.Host
+	for _, h := range p.hosts {
+		t := auth.Target{Kind: one.KindHost, ID: h.ID, Perms: 0o700, Clusters: []int{h.ClusterID}}
+		if h.ID != cl.currentHost && auth.Allowed(p.st, p.zone, owner, t, one.Manage) {
+			mine = append(mine, h)
+		}
+	}
+	if len(mine) == 0 {
+		return none(cannot + "User is not authorized to use any host")
+	}
+	reqs, err := p.requirements(both(cl.auto, cl.reqs))
+	if err != "" {
+		return none("Error in SCHED_REQUIREMENTS: '" + cl.reqs + "', error: " + err)
+	}
+	c := &choice{datas: map[int][]*one.Datastore{}}
+	for _, h := range mine {
+		if reqs.Match(p.hostEnv(h)) {
+			c.hosts = append(c.hosts, h)
+		}
+	}
+	if len(c.hosts) == 0 {
+		return none(cannot + "No host meets capacity and SCHED_REQUIREMENTS: " + both(cl.auto, cl.reqs))
+	}
+	if why := p.chooseDatas(owner, cl, c); why != "" {
+		return none(why)
+	}
+	return c
+}
+
+// chooseDatas fills in which system datastores serve each cluster.
+func (p *plan) chooseDatas(owner auth.Caller, cl class, c *choice) string {
+	dsReqs, err := p.requirements(both(cl.autoDS, cl.dsReqs))
+	if err != "" {
+		return "Error in SCHED_DS_REQUIREMENTS: '" + cl.dsReqs + "', error: " + err
+	}
+	any, allowed, matched := false, false, false
+	for _, h := range c.hosts {
+		if _, done := c.datas[h.ClusterID]; done {
+			continue
+		}
+		var list []*one.Datastore
+		for id := range p.st.ClusterDatastores.Of(h.ClusterID) {
+			d, ok := p.st.Datastores.Get(id)
+			if !ok || d.Type != one.DSSystem || d.Disabled {
+				continue
+			}
+			any = true
+			t := auth.Of(one.KindDatastore, d.Meta)
+			t.Clusters = d.ClusterIDs
+			if !auth.Allowed(p.st, p.zone, owner, t, one.Use) {
+				continue
+			}
+			allowed = true
+			if !dsReqs.Match(p.datastoreEnv(d)) {
+				continue
+			}
+			matched = true
+			list = append(list, d)
+		}
+		slices.SortStableFunc(list, func(a, b *one.Datastore) int {
+			return cmp.Compare(p.rankDatastore(b, cl.dsRank), p.rankDatastore(a, cl.dsRank))
+		})
+		c.datas[h.ClusterID] = list
+	}
+	switch {
+	case !any:
+		return cannot + "No system datastores found to run VMs"
+	case !allowed:
+		return cannot + "User is not authorized to use any system datastore"
+	case !matched:
+		return cannot + "No system datastore meets capacity and SCHED_DS_REQUIREMENTS: " + both(cl.autoDS, cl.dsReqs)
+	}
+	return ""
+}
+
+func (p *plan) fits(h *one.Host, need one.Capacity) bool {
+	use := p.st.HostUsage.At(h.ID).Add(p.taken[h.ID])
+	return use.CPU+need.CPU <= h.MaxCPU && use.Memory+need.Memory <= h.MaxMem
+}
+
+// pickDatastore returns the best datastore with room for the disks.
+func (p *plan) pickDatastore(list []*one.Datastore, host int, diskMB int64) *one.Datastore {
+	for _, d := range list {
+		if p.space == nil || d.Template.Has("DATASTORE_CAPACITY_CHECK") && !d.Template.Bool("DATASTORE_CAPACITY_CHECK") {
+			return d
+		}
+		_, used, free, known := p.space.HostDatastore(host, d.ID)
+		if d.Template.Bool("SHARED") || !known {
+			_, used, free, known = p.space.Datastore(d.ID)
+		}
+		if limit, err := strconv.ParseInt(d.Template.Get("LIMIT_MB"), 10, 64); err == nil && known {
+			free = min(free, limit-used)
+		}
+		if !known || free-p.disk[d.ID] >= diskMB {
+			return d
+		}
+	}
+	return nil
+}
+
+// diskNeed is what a VM takes of its system datastore, MB.
+func diskNeed(v *one.VM) int64 { return int64(v.Usage().VM.SystemDiskSize) }
+
+func (p *plan) caller(uid int) auth.Caller {
+	if c, ok := p.users[uid]; ok {
+		return c
+	}
+	c := auth.Caller{UID: uid, GID: -1}
+	if u, ok := p.st.Users.Get(uid); ok {
+		c = auth.CallerOf(p.st, u)
+	}
+	p.users[uid] = c
+	return c
+}
+
+func (p *plan) requirements(text string) (*expr.Requirements, string) {
+	r, ok := p.reqs[text]
+	if !ok {
+		r.req, r.err = expr.ParseRequirements(text)
+		p.reqs[text] = r
+	}
+	if r.err != nil {
+		return nil, r.err.Error()
+	}
+	return r.req, ""
+}
+
+// both joins the cloud's own requirements and the user's.
+func both(auto, user string) string {
+	switch {
+	case user == "":
+		return auto
+	case auto == "":
+		return user
+	}
+	return "(" + auto + ") & (" + user + ")"
+}
+
+func firstOf(ss ...string) string {
+	for _, s := range ss {
+		if s != "" {
+			return s
+		}
+	}
+	return ""
+}
+
+// chooseNets chooses networks for the NICs that leave it to the scheduler.
+func (p *plan) chooseNets(v *one.VM, h *one.Host) (*tmpl.Template, string) {
+	var extra *tmpl.Template
+	used := map[int]bool{}
+	for _, nic := range v.Template.Vectors("NIC") {
+		if !strings.EqualFold(nic.Get("NETWORK_MODE"), "auto") || nic.Has("NETWORK_ID") {
+			continue
+		}
+		id, why := p.chooseNet(v, h, nic, used)
+		if why != "" {
+			return nil, why
+		}
+		used[id] = true
+		extra = extra.Add(tmpl.Vec("NIC", "NIC_ID", nic.Get("NIC_ID"), "NETWORK_ID", strconv.Itoa(id)))
+	}
+	return extra, ""
+}

@@ -1,0 +1,245 @@
+// Package sched places machines: it looks at those that wait whenever something
+// changed that could make room for them, chooses host and system datastore by
+// requirements, capacity and rank, and places many in one transaction. It polls
+// nothing and keeps nothing that matters.
+//
+// Source: VM lifecycle reference §8.
+package sched
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/trifid-cloud/trifid/internal/auth"
+	"github.com/trifid-cloud/trifid/internal/cloud"
+	"github.com/trifid-cloud/trifid/internal/errs"
+	"github.com/trifid-cloud/trifid/internal/machine"
+	"github.com/trifid-cloud/trifid/internal/one"
+	"github.com/trifid-cloud/trifid/internal/store"
+)
+
+// Options are what a Scheduler is built from.
+type Options struct {
+	Store *store.Store
+	Cloud *cloud.Cloud
+	Space Space
+	Log   *slog.Logger
+	Now   func() time.Time
+}
+
+// Space tells what is free in datastores, MB; false when it is not known, and
+// then nothing is refused for lack of it.
+type Space interface {
+	Datastore(id int) (total, used, free int64, ok bool)
+	HostDatastore(host, id int) (total, used, free int64, ok bool)
+}
+
+// Scheduler is the scheduler of one member; it works while that one leads.
+type Scheduler struct{ Options }
+
+// New returns a scheduler.
+func New(o Options) *Scheduler {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return &Scheduler{Options: o}
+}
+
+// perTx bounds how many placements are one transaction: each touches a handful
+// of keys, and a transaction may touch a thousand.
+const perTx = 100
+
+// Run works until ctx is done, in every term in which this member leads.
+func (s *Scheduler) Run(ctx context.Context) error {
+	return s.Store.Lead(ctx, func(ctx context.Context, _ store.Term) error {
+		err := s.lead(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		return err
+	})
+}
+
+// round is what is known between two passes: who could not be placed, and
+// whether anything has changed since that could help.
+type round struct {
+	stuck  map[int]*one.VM // as they were when no place was found
+	better bool            // room was made somewhere: everyone is looked at again
+	fresh  bool            // someone new waits
+}
+
+func (s *Scheduler) lead(ctx context.Context) error {
+	st := s.Store.View()
+	feed := s.Store.Subscribe(st)
+	r := &round{stuck: map[int]*one.VM{}, better: true, fresh: true}
+	for {
+		if (r.better || r.fresh) && st.Waiting.Any(0) {
+			if err := s.pass(ctx, st, r); err != nil {
+				return err
+			}
+		}
+		commit, err := feed.Next(ctx)
+		var lag *store.ResyncError
+		switch {
+		case errors.As(err, &lag):
+			st, feed = lag.State, s.Store.Subscribe(lag.State)
+			r.better = true
+			continue
+		case err != nil:
+			return err
+		}
+		st = commit.State
+		for _, ch := range commit.Changes {
+			r.note(ch)
+		}
+	}
+}
+
+// note tells from a change whether a pass is due.
+func (r *round) note(ch store.Change) {
+	switch ch.Kind {
+	case store.KindVM:
+		old, _ := ch.Old.(*one.VM)
+		now, _ := ch.New.(*one.VM)
+		if now == nil || now.State != one.VMPending && !now.Resched {
+			delete(r.stuck, int(ch.ID))
+		} else if was, ok := r.stuck[now.ID]; !ok || !sameWish(was, now) {
+			delete(r.stuck, now.ID)
+			r.fresh = true
+		}
+		if old != nil && old.HoldsCapacity() && (now == nil || !now.HoldsCapacity() || now.HostID() != old.HostID() || now.Template != old.Template) {
+			r.better = true
+		}
+	case store.KindHost, store.KindDatastore, store.KindCluster, store.KindACL, store.KindUser, store.KindLease, store.KindVNet:
+		if ch.Kind != store.KindLease || ch.New == nil {
+			r.better = true
+		}
+	}
+}
+
+// sameWish tells whether nothing that placement looks at has changed.
+func sameWish(a, b *one.VM) bool {
+	return a.Template == b.Template && a.State == b.State && a.Resched == b.Resched && a.UID == b.UID &&
+		a.UserTemplate.Without("SCHED_MESSAGE").Equal(b.UserTemplate.Without("SCHED_MESSAGE"))
+}
+
+// pass tries to place everyone who waits and may have a chance.
+func (s *Scheduler) pass(ctx context.Context, st *store.State, r *round) error {
+	if r.better {
+		clear(r.stuck)
+	}
+	r.better, r.fresh = false, false
+	p := newPlan(st, s.Cloud.Zone(), s.Space)
+	var moves []move
+	var misses []miss
+	for _, v := range waiting(st) {
+		if _, hopeless := r.stuck[v.ID]; hopeless {
+			continue
+		}
+		m, why := p.place(v)
+		if why != "" {
+			r.stuck[v.ID] = v
+			misses = append(misses, miss{v, why})
+			continue
+		}
+		moves = append(moves, m)
+	}
+	for len(moves) > 0 {
+		n := min(perTx, len(moves))
+		if err := s.move(ctx, moves[:n], r); err != nil {
+			return err
+		}
+		moves = moves[n:]
+	}
+	return s.explain(ctx, misses)
+}
+
+// move applies placements. The state may have moved on since the plan was made:
+// what does not fit any more is looked at again in the next pass.
+func (s *Scheduler) move(ctx context.Context, moves []move, r *round) error {
+	return s.Store.Update(ctx, func(tx *store.Tx) error {
+		for _, m := range moves {
+			v, ok := tx.VMs.Get(m.vm.ID)
+			if !ok || !sameWish(v, m.vm) {
+				continue
+			}
+			h, ok := tx.Hosts.Get(m.host)
+			if !ok || h.State != one.HostMonitored {
+				r.better = true
+				continue
+			}
+			if v.Resched && v.State != one.VMPending {
+				if err := s.reschedule(tx, v, h); err != nil {
+					return err
+				}
+				continue
+			}
+			if !cloud.Fits(&tx.State, h, v.Capacity()) {
+				r.better = true
+				continue
+			}
+			if err := s.Cloud.Place(tx, system, v, h, m.datastore, false, m.extra); err != nil {
+				// One that cannot be placed must not hold up the others; Place refuses
+				// before it changes anything.
+				s.Log.Warn("placement refused", "vm", v.ID, "host", h.ID, "reason", errs.Text(err))
+				tx.PutVM(v.WithUserTemplate(v.UserTemplate.With("SCHED_MESSAGE", s.stamp(errs.Text(err)))))
+			}
+		}
+		return nil
+	})
+}
+
+// system is who the scheduler acts as.
+var system = auth.System("scheduler")
+
+// reschedule moves a VM off its host: it is stopped with its memory (or, when it
+// is off already, undeployed) and waits to be placed anew, elsewhere.
+func (s *Scheduler) reschedule(tx *store.Tx, v *one.VM, _ *one.Host) error {
+	action := "stop"
+	if v.State == one.VMPoweroff || v.Active(one.LCMUnknown) {
+		action = "undeploy"
+	}
+	ch, err := machine.Act(v, action, machine.Nobody, s.Now())
+	if err != nil {
+		s.Log.Warn("rescheduling refused", "vm", v.ID, "reason", err)
+		return nil
+	}
+	ch.VM.Resched = true
+	return s.Cloud.Apply(tx, system, v, ch)
+}
+
+// miss is a VM without a place, and why.
+type miss struct {
+	vm  *one.VM
+	why string
+}
+
+func (s *Scheduler) stamp(text string) string { return s.Now().Format(time.ANSIC) + " : " + text }
+
+// explain writes down why VMs have no place, where that is not what stands there.
+func (s *Scheduler) explain(ctx context.Context, misses []miss) error {
+	for len(misses) > 0 {
+		n := min(perTx, len(misses))
+		err := s.Store.Update(ctx, func(tx *store.Tx) error {
+			for _, m := range misses[:n] {
+				v, ok := tx.VMs.Get(m.vm.ID)
+				if !ok || v.State != one.VMPending {
+					continue
+				}
+				old := v.UserTemplate.Get("SCHED_MESSAGE")
+				if len(old) > len(m.why) && old[len(old)-len(m.why):] == m.why {
+					continue
+				}
+				tx.PutVM(v.WithUserTemplate(v.UserTemplate.With("SCHED_MESSAGE", s.stamp(m.why))))
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		misses = misses[n:]
+	}
+	return nil
+}
