@@ -1,0 +1,80 @@
+package lifecycle_test
+
+import (
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/trifid-cloud/trifid/internal/hypervisor/sim"
+	"github.com/trifid-cloud/trifid/internal/one"
+	"github.com/trifid-cloud/trifid/internal/rig"
+	"github.com/trifid-cloud/trifid/internal/store"
+	"github.com/trifid-cloud/trifid/internal/store/storetest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func act(t *testing.T, r *rig.Rig, vm int, action string) {
+	t.Helper()
+	if err := r.Cloud.VMAction(r.Context(), r.Admin, vm, action); err != nil {
+		t.Fatalf("%s VM %d: %v", action, vm, err)
+	}
+}
+
+func TestMachineLivesItsLife(t *testing.T) {
+	r := rig.Start(t, storetest.New(t).Store)
+	host := r.AddHost("sim0", sim.Config{})
+	tm := r.Template("NAME=t\nCPU=1\nMEMORY=128")
+	vm := r.Instantiate(tm, "a")
+	v := r.WaitVM(vm, one.VMActive, one.LCMRunning)
+	if v.HostID() != host || v.DeployID == "" || r.Store.View().HostUsage.At(host).VMs != 1 {
+		t.Fatalf("running VM is not charged to its host: %+v", v.VMCore)
+	}
+	for _, step := range []struct {
+		action string
+		state  one.VMState
+		lcm    one.LCMState
+	}{
+		{"poweroff", one.VMPoweroff, 0}, {"resume", one.VMActive, one.LCMRunning},
+		{"suspend", one.VMSuspended, 0}, {"resume", one.VMActive, one.LCMRunning},
+		{"stop", one.VMStopped, 0}, {"resume", one.VMActive, one.LCMRunning},
+		{"undeploy", one.VMUndeployed, 0}, {"resume", one.VMActive, one.LCMRunning},
+		{"undeploy-hard", one.VMUndeployed, 0}, {"resume", one.VMActive, one.LCMRunning},
+		{"poweroff-hard", one.VMPoweroff, 0}, {"terminate", one.VMDone, 0},
+	} {
+		act(t, r, vm, step.action)
+		r.WaitVM(vm, step.state, step.lcm)
+	}
+	st := r.Store.View()
+	if st.HostUsage.Len() != 0 || st.VMs.Len() != 0 || r.Sim(host).Len() != 0 {
+		t.Fatalf("something is left of a terminated VM: usage %d, VMs %d, domains %d", st.HostUsage.Len(), st.VMs.Len(), r.Sim(host).Len())
+	}
+}
+
+func TestDeathOfADomainIsSeen(t *testing.T) {
+	r := rig.Start(t, storetest.New(t).Store)
+	host := r.AddHost("sim0", sim.Config{})
+	vm := r.Instantiate(r.Template("NAME=t\nCPU=1\nMEMORY=128"), "a")
+	r.WaitVM(vm, one.VMActive, one.LCMRunning)
+	if err := r.Sim(host).Kill("one-0"); err != nil {
+		t.Fatal(err)
+	}
+	v := r.WaitVM(vm, one.VMPoweroff, 0)
+	if v.LastRecord().Action != one.ActionMonitor {
+		t.Errorf("action of the record is %v, want monitor", v.LastRecord().Action)
+	}
+}
+
+func TestNoHostsIsSaid(t *testing.T) {
+	r := rig.Start(t, storetest.New(t).Store)
+	vm := r.Instantiate(r.Template("NAME=t\nCPU=1\nMEMORY=128"), "a")
+	r.Wait("a message", func(st *store.State) bool {
+		v, ok := st.VMs.Get(vm)
+		return ok && v.UserTemplate.Has("SCHED_MESSAGE")
+	})
+	r.AddHost("sim0", sim.Config{})
+	v := r.WaitVM(vm, one.VMActive, one.LCMRunning)
+	if v.UserTemplate.Has("SCHED_MESSAGE") {
+		t.Error("the message stays after the VM was placed")
+	}
+}
