@@ -82,17 +82,12 @@ type Agent struct {
 	heavy chan struct{} // one token per step that moves disks
 	kick  chan struct{} // asks for a sample at once
 
-	// order keeps results and events out while the state of all domains is read
-	// and sent: what happens meanwhile is told after it. Steps that end and events
-	// hold it for reading. It is taken before mu.
-	order sync.RWMutex
+	out outbox
 
 	mu      sync.Mutex
 	epoch   epoch
-	link    *link // nil: not connected, or not yet in step with the server
 	tasks   map[subject]*task
 	results results
-	known   map[int]agentapi.DomainState // what the server knows of the VMs that have a domain
 	stopped bool
 	running sync.WaitGroup // tasks
 }
@@ -120,7 +115,7 @@ func New(cfg Config) (*Agent, error) {
 		kick:    make(chan struct{}, 1),
 		tasks:   make(map[subject]*task),
 		results: newResults(),
-		known:   make(map[int]agentapi.DomainState),
+		out:     newOutbox(),
 	}
 	a.base, a.stop = context.WithCancelCause(context.Background())
 	return a, nil
@@ -131,7 +126,9 @@ func New(cfg Config) (*Agent, error) {
 // domains keep running: the next agent finds them. The driver stays open.
 func (a *Agent) Run(ctx context.Context) error {
 	var loops sync.WaitGroup
-	loops.Go(func() { a.watch(ctx) })
+	// What happens after the first list must not be missed.
+	events, err := a.cfg.Driver.Events(ctx)
+	loops.Go(func() { a.watch(ctx, events, err) })
 	loops.Go(func() { a.sample(ctx) })
 	a.keepLinked(ctx)
 

@@ -100,7 +100,7 @@ func (a *Agent) linkOnce(ctx context.Context) (inStep bool, err error) {
 		return false, fmt.Errorf("connect: %w", err)
 	}
 	l.up, l.facts = up, facts
-	if err := a.open(ctx, l, facts); err != nil {
+	if err := a.open(ctx, l); err != nil {
 		end(err)
 	} else {
 		inStep = true
@@ -108,69 +108,12 @@ func (a *Agent) linkOnce(ctx context.Context) (inStep bool, err error) {
 		a.sampleSoon()
 	}
 	<-done
+	a.out.close()
 	a.mu.Lock()
-	l.dead, a.link = true, nil
+	l.dead = true
 	a.mu.Unlock()
 	end(agentapi.ErrLinkClosed)
 	return inStep, context.Cause(ctx)
-}
-
-// open brings the server in step: what the host is, how the steps of before
-// ended, and then what is true now, so that the last word is the present state.
-func (a *Agent) open(ctx context.Context, l *link, facts agentapi.Facts) error {
-	a.order.Lock()
-	defer a.order.Unlock()
-	if err := l.up.Facts(ctx, facts); err != nil {
-		return fmt.Errorf("send facts: %w", err)
-	}
-	a.mu.Lock()
-	unacknowledged := a.results.all()
-	a.mu.Unlock()
-	for _, r := range unacknowledged {
-		if err := l.up.Result(ctx, r); err != nil {
-			return fmt.Errorf("send result again: %w", err)
-		}
-	}
-	if err := a.syncLocked(ctx, l); err != nil {
-		return err
-	}
-	a.mu.Lock()
-	a.link = l
-	a.mu.Unlock()
-	return nil
-}
-
-// resync tells the state of every domain on a link that is open.
-func (a *Agent) resync(ctx context.Context) {
-	a.order.Lock()
-	defer a.order.Unlock()
-	a.mu.Lock()
-	l := a.link
-	a.mu.Unlock()
-	if l != nil {
-		l.sent(a.syncLocked(ctx, l))
-	}
-}
-
-// syncLocked reads and sends the state of every domain. The caller holds order.
-func (a *Agent) syncLocked(ctx context.Context, l *link) error {
-	all, err := a.cfg.Driver.List(ctx)
-	if err != nil {
-		return fmt.Errorf("list domains: %w", err)
-	}
-	known := make(map[int]agentapi.DomainState, len(all))
-	for _, e := range all {
-		if e.VM >= 0 && e.State != agentapi.DomainPoweroff {
-			known[e.VM] = e.State
-		}
-	}
-	a.mu.Lock()
-	a.known = known
-	a.mu.Unlock()
-	if err := l.up.Sync(ctx, all); err != nil {
-		return fmt.Errorf("send all domains: %w", err)
-	}
-	return nil
 }
 
 // errStopped ends the steps of an agent that stops: they have no result.

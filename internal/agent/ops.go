@@ -198,15 +198,22 @@ func (a *Agent) shutdown(ctx context.Context, t *task, m *agentapi.Machine) erro
 func (a *Agent) cleanup(m *agentapi.Machine) error {
 	ctx, cancel := context.WithTimeout(a.base, undoTime)
 	defer cancel()
-	failed := func(what string, err error) {
-		if err != nil {
-			a.log.Warn("clean-up is not complete", "vm", m.ID, "what", what, "error", err)
+	for _, part := range []struct {
+		what   string
+		remove func() error
+	}{
+		{"domain", func() error { return a.cfg.Driver.Destroy(ctx, m.Domain) }},
+		{"networks", func() error { return a.cfg.Networks.Clean(ctx, m) }},
+		{"disks", func() error { return a.cfg.Disks.Remove(ctx, m) }},
+	} {
+		if err := part.remove(); err != nil {
+			a.log.Warn("clean-up is not complete", "vm", m.ID, "what", part.what, "error", err)
+		}
+		if a.base.Err() != nil {
+			return context.Cause(a.base)
 		}
 	}
-	failed("domain", a.cfg.Driver.Destroy(ctx, m.Domain))
-	failed("networks", a.cfg.Networks.Clean(ctx, m))
-	failed("disks", a.cfg.Disks.Remove(ctx, m))
-	return context.Cause(a.base)
+	return nil
 }
 
 func (a *Agent) doImage(ctx context.Context, op agentapi.Op, s *agentapi.ImageSpec) (agentapi.Result, error) {

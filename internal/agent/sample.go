@@ -47,9 +47,9 @@ func (a *Agent) sample(ctx context.Context) {
 		case <-timer.C:
 			timer.Reset(a.cfg.VMInterval)
 		}
-		a.mu.Lock()
-		l := a.link
-		a.mu.Unlock()
+		a.out.mu.Lock()
+		l := a.out.link
+		a.out.mu.Unlock()
 		if l == nil {
 			continue
 		}

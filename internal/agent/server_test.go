@@ -5,6 +5,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/trifid-cloud/trifid/internal/agentapi"
 	"github.com/trifid-cloud/trifid/internal/agentapi/inproc"
@@ -37,6 +38,12 @@ func (s *server) Accept(ctx context.Context, _ agentapi.Hello, _ int, down agent
 	return s, nil
 }
 
+func (s *server) refuseWith(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.refuse = err
+}
+
 type syncAll []agentapi.Event
 
 type samples struct {
@@ -67,6 +74,9 @@ func (s *server) Result(ctx context.Context, r agentapi.Result) error {
 	s.mu.Unlock()
 	return down.Ack(ctx, r.StepID)
 }
+
+// pass lets the time of the synctest bubble pass, which takes none.
+func pass(d time.Duration) { <-time.After(d) }
 
 // take returns what was told since the last take, of the types of T only.
 func take[T any](s *server) []T {

@@ -89,20 +89,20 @@ func (t *task) sameWork(s agentapi.Step) bool {
 // accept starts a step, or joins it to the one that does the same, or repeats
 // its result. It refuses one of a stale epoch with a *agentapi.StaleEpochError.
 func (a *Agent) accept(ctx context.Context, l *link, s agentapi.Step) error {
-	again, err := a.enqueue(l, s)
+	r, err := a.enqueue(l, s)
 	if err != nil {
 		return fmt.Errorf("step %s: %w", s.StepID, err)
 	}
-	for _, r := range again {
-		if err := l.up.Result(ctx, r); err != nil {
-			return fmt.Errorf("send result of step %s: %w", r.StepID, err)
-		}
+	if r != nil {
+		a.out.mu.Lock()
+		defer a.out.mu.Unlock()
+		a.out.post(ctx, report{Result: *r, vm: -1})
 	}
 	return nil
 }
 
-// enqueue does it and returns the results to be sent.
-func (a *Agent) enqueue(l *link, s agentapi.Step) (again []agentapi.Result, err error) {
+// enqueue does it, and returns a result that is to be sent.
+func (a *Agent) enqueue(l *link, s agentapi.Step) (*agentapi.Result, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	switch {
@@ -115,7 +115,7 @@ func (a *Agent) enqueue(l *link, s agentapi.Step) (again []agentapi.Result, err 
 		return nil, err
 	}
 	if r, ok := a.results.get(s.StepID); ok {
-		return []agentapi.Result{r}, nil
+		return &r, nil
 	}
 	key := subject{s.Subject, s.ID}
 	now := a.tasks[key]
@@ -139,22 +139,21 @@ func (a *Agent) enqueue(l *link, s agentapi.Step) (again []agentapi.Result, err 
 		last.arm(s.Timeout)
 		return nil, nil
 	}
+	var skipped *agentapi.Result
 	if now.next != nil {
-		r := agentapi.Result{StepID: now.next.id, Error: (&supersededError{s.Op}).Error()}
+		skipped = &agentapi.Result{StepID: now.next.id, Error: (&supersededError{s.Op}).Error()}
 		now.next.release()
-		a.results.keep(r)
-		again = append(again, r)
+		a.results.keep(*skipped)
 	}
 	now.next = a.newTask(s)
 	now.cancel(&supersededError{s.Op})
-	return again, nil
+	return skipped, nil
 }
 
 // work does the steps of one subject until there is none.
 func (a *Agent) work(key subject, t *task) {
 	for t != nil {
-		r := a.execute(t)
-		a.report(t, &r)
+		a.report(t, a.execute(t))
 		t.release()
 		t = a.advance(key, t)
 	}
@@ -173,42 +172,42 @@ func (a *Agent) execute(t *task) agentapi.Result {
 	return r
 }
 
-// report records the result and sends it, unless the agent stops before the step
+// report keeps the result and sends it, unless the agent stops before the step
 // has ended by itself: the next agent is then asked for the step again.
-func (a *Agent) report(t *task, r *agentapi.Result) {
-	a.order.RLock()
-	defer a.order.RUnlock()
+func (a *Agent) report(t *task, r agentapi.Result) {
+	a.out.mu.Lock()
+	defer a.out.mu.Unlock()
 	a.mu.Lock()
 	t.ended = true
 	r.StepID = t.id
-	if a.stopped && !r.OK() {
-		a.mu.Unlock()
+	cut := a.stopped && !r.OK()
+	if !cut {
+		a.results.keep(r)
+	}
+	a.mu.Unlock()
+	if cut {
 		return
 	}
-	a.results.keep(*r)
-	if state, ok := stateAfter(t.step.Op); ok && r.OK() && t.step.Machine != nil {
-		a.setKnown(t.step.Machine.ID, state)
-	}
-	l := a.link
-	a.mu.Unlock()
 	if !r.OK() {
 		a.log.Warn("step failed", "step", r.StepID, "op", t.step.Op, "error", r.Error)
 	}
-	if l != nil {
-		l.sent(l.up.Result(a.base, *r))
+	m := report{Result: r, vm: -1}
+	if t.step.Machine != nil && r.OK() {
+		m.vm, m.state = t.step.Machine.ID, stateAfter(t.step.Op)
 	}
+	a.out.post(a.base, m)
 }
 
 // stateAfter is the state the server takes a domain to be in after an operation
-// that succeeded.
-func stateAfter(op agentapi.Op) (agentapi.DomainState, bool) {
+// that succeeded, "" when that is as before.
+func stateAfter(op agentapi.Op) agentapi.DomainState {
 	switch op {
 	case agentapi.OpStart, agentapi.OpRestore, agentapi.OpReset:
-		return agentapi.DomainRunning, true
+		return agentapi.DomainRunning
 	case agentapi.OpShutdown, agentapi.OpDestroy, agentapi.OpSave, agentapi.OpCleanup:
-		return agentapi.DomainPoweroff, true
+		return agentapi.DomainPoweroff
 	}
-	return "", false
+	return ""
 }
 
 // advance tells what the VM did by itself during the step, and returns the next

@@ -1,0 +1,235 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"sync"
+	"testing"
+
+	"github.com/trifid-cloud/trifid/internal/agentapi"
+	"github.com/trifid-cloud/trifid/internal/hypervisor"
+	"github.com/trifid-cloud/trifid/internal/hypervisor/sim"
+)
+
+// host is a host whose disks and networks are remembered, and whose every call
+// may be cut or fail. It is the driver too: a sim that needs disks.
+type host struct {
+	*sim.Sim
+	dir string
+
+	mu     sync.Mutex
+	things map[string]bool // "disks", "context", "networks", "stored", … of VMs: "7 disks"
+	calls  []string
+	// at is asked before ("") and after ("'") every call that changes something.
+	at func(ctx context.Context, point string) error
+}
+
+var (
+	_ Disks             = (*host)(nil)
+	_ Networks          = (*host)(nil)
+	_ hypervisor.Driver = (*host)(nil)
+)
+
+func newHost(t *testing.T) *host {
+	h := &host{dir: t.TempDir(), things: make(map[string]bool)}
+	hook := func(suffix string) sim.Hook {
+		return func(ctx context.Context, op sim.Op, _ string) error {
+			switch op {
+			case sim.OpStart, sim.OpShutdown, sim.OpDestroy, sim.OpReboot, sim.OpReset, sim.OpSave, sim.OpRestore:
+				return h.point(ctx, string(op)+suffix)
+			}
+			return nil
+		}
+	}
+	h.Sim = newSim(t, sim.Behaviour{Before: hook(""), After: hook("'")})
+	return h
+}
+
+func (h *host) Info() hypervisor.Info {
+	i := h.Sim.Info()
+	i.NeedsDisks = true
+	return i
+}
+
+func (h *host) point(ctx context.Context, p string) error {
+	h.mu.Lock()
+	h.calls = append(h.calls, p)
+	at := h.at
+	h.mu.Unlock()
+	if at == nil {
+		return nil
+	}
+	return at(ctx, p)
+}
+
+func (h *host) setAt(at func(ctx context.Context, point string) error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.at = at
+}
+
+// takeCalls returns the calls since the last takeCalls.
+func (h *host) takeCalls() []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	out := h.calls
+	h.calls = nil
+	return out
+}
+
+// change is one call: it makes things and unmakes others, between two points.
+func (h *host) change(ctx context.Context, m *agentapi.Machine, name string, f func(things map[string]bool, id string) error) error {
+	if err := h.point(ctx, name); err != nil {
+		return err
+	}
+	h.mu.Lock()
+	err := f(h.things, strconv.Itoa(m.ID)+" ")
+	h.mu.Unlock()
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return h.point(ctx, name+"'")
+}
+
+func (h *host) Dir(m *agentapi.Machine) string { return filepath.Join(h.dir, strconv.Itoa(m.ID)) }
+
+func (h *host) Prepare(ctx context.Context, m *agentapi.Machine) error {
+	return h.change(ctx, m, "prepare", func(things map[string]bool, id string) error {
+		things[id+"disks"] = true
+		return os.MkdirAll(h.Dir(m), 0o700)
+	})
+}
+
+func (h *host) Context(ctx context.Context, m *agentapi.Machine) error {
+	return h.change(ctx, m, "context", func(things map[string]bool, id string) error {
+		things[id+"context"] = true
+		return nil
+	})
+}
+
+func (h *host) Store(ctx context.Context, m *agentapi.Machine) error {
+	return h.change(ctx, m, "store", func(things map[string]bool, id string) error {
+		if !things[id+"disks"] && !things[id+"stored"] {
+			return errors.New("nothing to store")
+		}
+		delete(things, id+"disks")
+		things[id+"stored"] = true
+		return nil
+	})
+}
+
+func (h *host) Fetch(ctx context.Context, m *agentapi.Machine) error {
+	return h.change(ctx, m, "fetch", func(things map[string]bool, id string) error {
+		if !things[id+"disks"] && !things[id+"stored"] {
+			return errors.New("nothing to fetch")
+		}
+		delete(things, id+"stored")
+		things[id+"disks"] = true
+		return nil
+	})
+}
+
+func (h *host) Finish(ctx context.Context, m *agentapi.Machine) error {
+	return h.change(ctx, m, "finish", func(things map[string]bool, id string) error {
+		if things[id+"disks"] {
+			things[id+"saved"] = true
+		}
+		delete(things, id+"disks")
+		delete(things, id+"context")
+		return os.RemoveAll(h.Dir(m))
+	})
+}
+
+func (h *host) Remove(ctx context.Context, m *agentapi.Machine) error {
+	return h.change(ctx, m, "remove", func(things map[string]bool, id string) error {
+		delete(things, id+"disks")
+		delete(things, id+"context")
+		return os.RemoveAll(h.Dir(m))
+	})
+}
+
+func (h *host) image(ctx context.Context, name string, s *agentapi.ImageSpec, there bool) (Image, error) {
+	err := h.change(ctx, &agentapi.Machine{ID: s.ID}, name, func(things map[string]bool, id string) error {
+		if delete(things, id+"image"); there {
+			things[id+"image"] = true
+		}
+		return nil
+	})
+	return Image{Source: "/ds/" + strconv.Itoa(s.ID), Format: "raw", SizeMB: 10}, err
+}
+
+func (h *host) ImportImage(ctx context.Context, s *agentapi.ImageSpec) (Image, error) {
+	return h.image(ctx, "import", s, true)
+}
+
+func (h *host) CreateImage(ctx context.Context, s *agentapi.ImageSpec) (Image, error) {
+	return h.image(ctx, "create", s, true)
+}
+
+func (h *host) CloneImage(ctx context.Context, s *agentapi.ImageSpec) (Image, error) {
+	return h.image(ctx, "clone", s, true)
+}
+
+func (h *host) DeleteImage(ctx context.Context, s *agentapi.ImageSpec) error {
+	_, err := h.image(ctx, "delete", s, false)
+	return err
+}
+
+func (h *host) Space(context.Context) ([]agentapi.DatastoreSpace, error) {
+	return []agentapi.DatastoreSpace{{ID: 0, TotalMB: 100, UsedMB: 40, FreeMB: 60}}, nil
+}
+
+func (h *host) Pre(ctx context.Context, m *agentapi.Machine) error {
+	return h.change(ctx, m, "pre", func(things map[string]bool, id string) error {
+		things[id+"networks"] = true
+		return nil
+	})
+}
+
+func (h *host) Post(ctx context.Context, m *agentapi.Machine) error {
+	return h.change(ctx, m, "post", func(things map[string]bool, id string) error {
+		if !things[id+"networks"] {
+			return errors.New("no networks")
+		}
+		things[id+"rules"] = true
+		return nil
+	})
+}
+
+func (h *host) Clean(ctx context.Context, m *agentapi.Machine) error {
+	return h.change(ctx, m, "clean", func(things map[string]bool, id string) error {
+		delete(things, id+"networks")
+		delete(things, id+"rules")
+		return nil
+	})
+}
+
+// Save writes the checkpoint, which the sim does not.
+func (h *host) Save(ctx context.Context, domain, path string) error {
+	if err := h.Sim.Save(ctx, domain, path); err != nil {
+		return err
+	}
+	return os.WriteFile(path, []byte("memory"), 0o600)
+}
+
+// picture is all there is of a VM: things, checkpoint and domain.
+func (h *host) picture(t *testing.T, id int) []string {
+	t.Helper()
+	h.mu.Lock()
+	out := slices.Collect(maps.Keys(h.things))
+	h.mu.Unlock()
+	if _, err := os.Stat(filepath.Join(h.dir, strconv.Itoa(id), "checkpoint")); err == nil {
+		out = append(out, "checkpoint")
+	}
+	if state(t, h, id) == agentapi.DomainRunning {
+		out = append(out, "running")
+	}
+	slices.Sort(out)
+	return out
+}
