@@ -16,12 +16,12 @@ import (
 
 // hostEnv finds names in the host's template, its share, its header, then its
 // cluster's template.
-func (p *plan) hostEnv(h *one.Host) expr.Env {
+func (p *plan) hostEnv(h *slot) expr.Env {
 	return expr.EnvFunc(func(name string) []string {
 		if vs := singles(h.Template, name); vs != nil {
 			return vs
 		}
-		use := p.st.HostUsage.At(h.ID).Add(p.taken[h.ID])
+		use := h.use
 		switch name {
 		case "ID", "HOST_ID":
 			return number(int64(h.ID))
@@ -123,9 +123,9 @@ func (p *plan) netEnv(n *one.VNet) expr.Env {
 
 // rank gives a host its rank; without an expression VMs are spread.
 // Source: VM lifecycle reference §8.4.
-func (p *plan) rank(h *one.Host, text string) int64 {
+func (p *plan) rank(h *slot, text string) int64 {
 	if text == "" {
-		return -(p.st.HostUsage.At(h.ID).VMs + p.taken[h.ID].VMs)
+		return -h.use.VMs
 	}
 	return p.value(text, p.hostEnv(h))
 }

@@ -13,25 +13,46 @@ import (
 	"github.com/trifid-cloud/trifid/internal/tmpl"
 )
 
-// waiting returns who waits, by USER_PRIORITY, then the lowest id.
+// waiting returns who is to be placed, by USER_PRIORITY, then the lowest id: all
+// who wait when room was made, else those that came since.
 // Source: VM lifecycle reference §8.1.
-func waiting(st *store.State) []*one.VM {
-	var out []*one.VM
-	for id := range st.Waiting.Of(0) {
+func waiting(st *store.State, r *round) []*one.VM {
+	var out []ranked
+	add := func(id int) {
 		v, ok := st.VMs.Get(id)
 		if !ok {
-			continue
+			return
 		}
-		if v.State == one.VMPending || v.Running() || v.Active(one.LCMUnknown) || v.State == one.VMPoweroff {
-			out = append(out, v)
+		if _, hopeless := r.stuck[id]; hopeless {
+			return
+		}
+		if v.State == one.VMPending || v.Resched && (v.Running() || v.Active(one.LCMUnknown) || v.State == one.VMPoweroff) {
+			f, _ := strconv.ParseFloat(firstOf(v.UserTemplate.Get("USER_PRIORITY"), v.Template.Get("USER_PRIORITY")), 64)
+			out = append(out, ranked{v, f})
 		}
 	}
-	priority := func(v *one.VM) float64 {
-		f, _ := strconv.ParseFloat(firstOf(v.UserTemplate.Get("USER_PRIORITY"), v.Template.Get("USER_PRIORITY")), 64)
-		return f
+	if r.better {
+		for id := range st.Waiting.Of(0) {
+			add(id)
+		}
+	} else {
+		for id := range r.fresh {
+			add(id)
+		}
 	}
-	slices.SortStableFunc(out, func(a, b *one.VM) int { return cmp.Compare(priority(b), priority(a)) })
-	return out
+	slices.SortFunc(out, func(a, b ranked) int {
+		return cmp.Or(cmp.Compare(b.priority, a.priority), cmp.Compare(a.vm.ID, b.vm.ID))
+	})
+	vms := make([]*one.VM, len(out))
+	for i, o := range out {
+		vms[i] = o.vm
+	}
+	return vms
+}
+
+type ranked struct {
+	vm       *one.VM
+	priority float64
 }
 
 // move is a VM and where it goes.
@@ -49,13 +70,18 @@ type plan struct {
 	zone  int
 	space Space
 
-	hosts   []*one.Host          // those that take VMs
-	taken   map[int]one.Capacity // host → given away by this plan
-	disk    map[int]int64        // datastore → MB given away by this plan
+	hosts   []*slot       // those that take VMs
+	disk    map[int]int64 // datastore → MB given away by this plan
 	classes map[class]*choice
 	reqs    map[string]parsedReq
 	ranks   map[string]*expr.Rank
 	users   map[int]auth.Caller
+}
+
+// slot is a host and what is taken of it, this plan's own placements included.
+type slot struct {
+	*one.Host
+	use one.Capacity
 }
 
 // class is what decides which hosts and datastores come into question at all:
@@ -70,7 +96,7 @@ type class struct {
 
 // choice is what a class may choose from.
 type choice struct {
-	hosts []*one.Host
+	hosts []*slot
 	datas map[int][]*one.Datastore // cluster → system datastores, best first
 	why   string                   // of an empty choice
 }
@@ -82,12 +108,12 @@ type parsedReq struct {
 
 func newPlan(st *store.State, zone int, space Space) *plan {
 	p := &plan{
-		st: st, zone: zone, space: space, taken: map[int]one.Capacity{}, disk: map[int]int64{},
+		st: st, zone: zone, space: space, disk: map[int]int64{},
 		classes: map[class]*choice{}, reqs: map[string]parsedReq{}, ranks: map[string]*expr.Rank{}, users: map[int]auth.Caller{},
 	}
 	for _, h := range st.Hosts.All() {
 		if h.State == one.HostMonitored {
-			p.hosts = append(p.hosts, h)
+			p.hosts = append(p.hosts, &slot{Host: h, use: st.HostUsage.At(h.ID)})
 		}
 	}
 	return p
@@ -111,10 +137,10 @@ func (p *plan) place(v *one.VM) (move, string) {
 		return move{}, c.why
 	}
 	need, disk := v.Capacity(), diskNeed(v)
-	best, bestRank, room := (*one.Host)(nil), int64(0), false
+	best, bestRank, room := (*slot)(nil), int64(0), false
 	var bestDS *one.Datastore
 	for _, h := range c.hosts {
-		if !p.fits(h, need) {
+		if !h.fits(need) {
 			continue
 		}
 		room = true
@@ -133,11 +159,11 @@ func (p *plan) place(v *one.VM) (move, string) {
 	default:
 		return move{}, cannot + "No system datastore with enough capacity for the VM"
 	}
-	extra, why := p.chooseNets(v, best)
+	extra, why := p.chooseNets(v, best.Host)
 	if why != "" {
 		return move{}, why
 	}
-	p.taken[best.ID] = p.taken[best.ID].Add(need)
+	best.use = best.use.Add(need)
 	p.disk[bestDS.ID] += disk
 	ds := bestDS.ID
 	if cl.resuming >= 0 {
@@ -171,7 +197,7 @@ func classOf(v *one.VM) class {
 func (p *plan) choose(v *one.VM, cl class) *choice {
 	owner := p.caller(v.UID)
 	none := func(why string) *choice { return &choice{why: why} }
-	var mine []*one.Host
+	var mine []*slot
 	for _, h := range p.hosts {
 		t := auth.Target{Kind: one.KindHost, ID: h.ID, Perms: 0o700, Clusters: []int{h.ClusterID}}
 		if h.ID != cl.currentHost && auth.Allowed(p.st, p.zone, owner, t, one.Manage) {
@@ -246,9 +272,8 @@ func (p *plan) chooseDatas(owner auth.Caller, cl class, c *choice) string {
 	return ""
 }
 
-func (p *plan) fits(h *one.Host, need one.Capacity) bool {
-	use := p.st.HostUsage.At(h.ID).Add(p.taken[h.ID])
-	return use.CPU+need.CPU <= h.MaxCPU && use.Memory+need.Memory <= h.MaxMem
+func (s *slot) fits(need one.Capacity) bool {
+	return s.use.CPU+need.CPU <= s.MaxCPU && s.use.Memory+need.Memory <= s.MaxMem
 }
 
 // pickDatastore returns the best datastore with room for the disks.

@@ -62,20 +62,20 @@ func (s *Scheduler) Run(ctx context.Context) error {
 	})
 }
 
-// round is what is known between two passes: who could not be placed, and
-// whether anything has changed since that could help.
+// round is what is known between two passes.
 type round struct {
-	stuck  map[int]*one.VM // as they were when no place was found
-	better bool            // room was made somewhere: everyone is looked at again
-	fresh  bool            // someone new waits
+	stuck  map[int]*one.VM  // as they were when no place was found
+	fresh  map[int]struct{} // those that came to wait since
+	better bool             // room was made somewhere: everyone is looked at again
 }
 
 func (s *Scheduler) lead(ctx context.Context) error {
-	st := s.Store.View()
-	feed := s.Store.Subscribe(st)
-	r := &round{stuck: map[int]*one.VM{}, better: true, fresh: true}
+	feed := s.Store.Subscribe(s.Store.View())
+	r := &round{stuck: map[int]*one.VM{}, fresh: map[int]struct{}{}, better: true}
 	for {
-		if (r.better || r.fresh) && st.Waiting.Any(0) {
+		// What is planned on is the newest state, not the one the feed has come to:
+		// much of what the feed still tells may be settled by then.
+		if st := s.Store.View(); (r.better || len(r.fresh) > 0) && st.Waiting.Any(0) {
 			if err := s.pass(ctx, st, r); err != nil {
 				return err
 			}
@@ -84,20 +84,19 @@ func (s *Scheduler) lead(ctx context.Context) error {
 		var lag *store.ResyncError
 		switch {
 		case errors.As(err, &lag):
-			st, feed = lag.State, s.Store.Subscribe(lag.State)
+			feed = s.Store.Subscribe(lag.State)
 			r.better = true
 			continue
 		case err != nil:
 			return err
 		}
-		st = commit.State
 		for _, ch := range commit.Changes {
 			r.note(ch)
 		}
 	}
 }
 
-// note tells from a change whether a pass is due.
+// note tells from a change who is to be looked at.
 func (r *round) note(ch store.Change) {
 	switch ch.Kind {
 	case store.KindVM:
@@ -105,17 +104,18 @@ func (r *round) note(ch store.Change) {
 		now, _ := ch.New.(*one.VM)
 		if now == nil || now.State != one.VMPending && !now.Resched {
 			delete(r.stuck, int(ch.ID))
+			delete(r.fresh, int(ch.ID))
 		} else if was, ok := r.stuck[now.ID]; !ok || !sameWish(was, now) {
 			delete(r.stuck, now.ID)
-			r.fresh = true
+			r.fresh[now.ID] = struct{}{}
 		}
 		if old != nil && old.HoldsCapacity() && (now == nil || !now.HoldsCapacity() || now.HostID() != old.HostID() || now.Template != old.Template) {
 			r.better = true
 		}
-	case store.KindHost, store.KindDatastore, store.KindCluster, store.KindACL, store.KindUser, store.KindLease, store.KindVNet:
-		if ch.Kind != store.KindLease || ch.New == nil {
-			r.better = true
-		}
+	case store.KindHost, store.KindDatastore, store.KindCluster, store.KindACL, store.KindUser, store.KindVNet:
+		r.better = true
+	case store.KindLease:
+		r.better = r.better || ch.New == nil
 	}
 }
 
@@ -125,33 +125,37 @@ func sameWish(a, b *one.VM) bool {
 		a.UserTemplate.Without("SCHED_MESSAGE").Equal(b.UserTemplate.Without("SCHED_MESSAGE"))
 }
 
-// pass tries to place everyone who waits and may have a chance.
+// pass tries to place everyone who waits and may have a chance. Placements are
+// applied as soon as there are enough for a transaction, so that the first
+// machines boot while places for the last are sought.
 func (s *Scheduler) pass(ctx context.Context, st *store.State, r *round) error {
 	if r.better {
 		clear(r.stuck)
 	}
-	r.better, r.fresh = false, false
+	who := waiting(st, r)
+	r.better = false
+	clear(r.fresh)
 	p := newPlan(st, s.Cloud.Zone(), s.Space)
 	var moves []move
 	var misses []miss
-	for _, v := range waiting(st) {
-		if _, hopeless := r.stuck[v.ID]; hopeless {
-			continue
-		}
+	for _, v := range who {
 		m, why := p.place(v)
 		if why != "" {
 			r.stuck[v.ID] = v
 			misses = append(misses, miss{v, why})
 			continue
 		}
-		moves = append(moves, m)
+		if moves = append(moves, m); len(moves) == perTx {
+			if err := s.move(ctx, moves, r); err != nil {
+				return err
+			}
+			moves = nil
+		}
 	}
-	for len(moves) > 0 {
-		n := min(perTx, len(moves))
-		if err := s.move(ctx, moves[:n], r); err != nil {
+	if len(moves) > 0 {
+		if err := s.move(ctx, moves, r); err != nil {
 			return err
 		}
-		moves = moves[n:]
 	}
 	return s.explain(ctx, misses)
 }
