@@ -97,8 +97,11 @@ func serviceCodec() codec {
 	c := jsonCodec(KindService, func(s *State) *Table[int, *one.Service] { return &s.Services }, func(v *one.Service) int { return v.ID }, (*Tx).PutService, (*Tx).DeleteService)
 	c.decode = func(id uint64, body []byte) (any, error) {
 		v, err := decodeAs[one.Service](id, body)
-		if v != nil {
-			v.(*one.Service).ID = int(id)
+		if svc, ok := v.(*one.Service); ok {
+			svc.ID = int(id)
+			if string(svc.Spec) == "null" { // how no JSON at all is written
+				svc.Spec = nil
+			}
 		}
 		return v, err
 	}

@@ -53,6 +53,8 @@ type Config struct {
 	Logger *slog.Logger
 	// Now is the clock that dates stored requests; time.Now if nil.
 	Now func() time.Time
+
+	retry time.Duration // paces what is tried again after a failure; default 50 ms
 }
 
 // Cluster describes an embedded etcd of several members.
@@ -108,6 +110,7 @@ func (c Config) withDefaults() (Config, error) {
 	setDefault(&c.CommitTimeout, 10*time.Second)
 	setDefault(&c.RequestRetention, 15*time.Minute)
 	setDefault(&c.KeepRevisions, 10_000)
+	setDefault(&c.retry, 50*time.Millisecond)
 	setDefault(&c.FeedCommits, 4096)
 	setDefault(&c.FeedBytes, 64<<20)
 	if c.Logger == nil {

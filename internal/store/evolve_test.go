@@ -38,6 +38,8 @@ func storedBody(t *testing.T, m *Memory, key string) map[string]any {
 	return out
 }
 
+func words(values ...any) string { return strings.TrimSpace(fmt.Sprintln(values...)) }
+
 // Fields that a newer program added, at any depth, come back out when this
 // program changes the value, on whichever member.
 func TestUnknownFields(t *testing.T) {
@@ -78,18 +80,18 @@ func TestUnknownFields(t *testing.T) {
 	}
 	svc := storedBody(t, m, "zone/service/5")
 	roles := svc["roles"].([]any)
-	got := fmt.Sprint(svc["state"], svc["mood"], roles[0].(map[string]any)["tint"], roles[1].(map[string]any)["tint"],
+	got := words(svc["state"], svc["mood"], roles[0].(map[string]any)["tint"], roles[1].(map[string]any)["tint"],
 		roles[2].(map[string]any)["tint"], roles[2].(map[string]any)["policies"])
 	if want := "4 map[a:[1 2]] <nil> blue red [map[trend:1.5 true_evals:1]]"; got != want {
 		t.Errorf("service: got %s, expected %s", got, want)
 	}
 	user := storedBody(t, m, "fed/user/2")
-	got = fmt.Sprint(user["Name"], user["Quotas"].(map[string]any)["Datastores"], user["Quotas"].(map[string]any)["VM"].(map[string]any)["GPUs"])
+	got = words(user["Name"], user["Quotas"].(map[string]any)["Datastores"], user["Quotas"].(map[string]any)["VM"].(map[string]any)["GPUs"])
 	if want := "anna map[1:map[Images:3 Inodes:9 Size:0]] 2"; got != want {
 		t.Errorf("user: got %s, expected %s", got, want)
 	}
 	vm := storedBody(t, m, "zone/vm/1")
-	if got := fmt.Sprint(vm["State"], vm["Zeal"], vm["Lock"].(map[string]any)["Why"]); got != "2 7 x" {
+	if got := words(vm["State"], vm["Zeal"], vm["Lock"].(map[string]any)["Why"]); got != "2 7 x" {
 		t.Errorf("vm: got %s, expected 2 7 x", got)
 	}
 	if raw := m.data["zone/host/0"]; !strings.Contains(raw, `"Rack":12345678901234567890`) {

@@ -28,7 +28,7 @@ func (s *State) OutboxAfter(topic string, seq uint64, limit int) []*OutboxRecord
 // ctx ends or the store does.
 func (s *Store) Consume(ctx context.Context, topic string, f func([]*OutboxRecord) error) error {
 	return s.Lead(ctx, func(ctx context.Context, _ Term) error {
-		delay := retryDelay
+		delay := s.cfg.retry
 		for {
 			st, err := s.awaitTopic(ctx, topic)
 			if err != nil {
@@ -43,7 +43,7 @@ func (s *Store) Consume(ctx context.Context, topic string, f func([]*OutboxRecor
 				delay = min(2*delay, 30*time.Second)
 				continue
 			}
-			delay = retryDelay
+			delay = s.cfg.retry
 			err = s.Update(ctx, func(tx *Tx) error {
 				for _, r := range records {
 					tx.DeleteOutbox(r.Seq)

@@ -9,9 +9,6 @@ import (
 	"time"
 )
 
-// retryDelay paces what is tried again after a failure of the log.
-const retryDelay = 50 * time.Millisecond
-
 // wonTerm is a right to lead together with the claim made under it.
 type wonTerm struct {
 	claim claim
@@ -31,7 +28,7 @@ func (s *Store) run(loaded chan<- struct{}) {
 		}
 		if err != nil && !fatal(err) && s.ctx.Err() == nil {
 			s.logger.Warn("following the leader failed, trying again", "error", err)
-			err = wait(s.ctx, retryDelay)
+			err = wait(s.ctx, s.cfg.retry)
 		}
 	}
 	if s.ctx.Err() != nil {
@@ -73,7 +70,7 @@ func (s *Store) load() error {
 			return err
 		}
 		s.logger.Warn("loading the state failed, trying again", "error", err)
-		if err := wait(s.ctx, retryDelay); err != nil {
+		if err := wait(s.ctx, s.cfg.retry); err != nil {
 			return err
 		}
 	}
@@ -198,7 +195,7 @@ func (s *Store) follow() (*wonTerm, error) {
 
 // campaign waits for the right to lead and claims it.
 func (s *Store) campaign(ctx context.Context, stored format, out chan<- *wonTerm) {
-	for delay := retryDelay; ctx.Err() == nil; delay = min(2*delay, 2*time.Second) {
+	for delay := s.cfg.retry; ctx.Err() == nil; delay = min(2*delay, 2*time.Second) {
 		right, err := s.log.campaign(ctx)
 		if err == nil {
 			var c claim
