@@ -23,6 +23,7 @@ type AR struct {
 	PrefixLength            string
 	GlobalPrefix, ULAPrefix netip.Addr // 64-bit prefixes
 	ParentAR                int        // the parent network's range of a reservation, -1 for none
+	ParentIndex             uint32     // where in that range the reservation begins
 	// Attrs holds the rest: SECURITY_GROUPS, overrides of network attributes, custom ones.
 	Attrs *tmpl.Template
 }

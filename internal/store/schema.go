@@ -265,9 +265,11 @@ func (tx *Tx) unindexImage(i *one.Image) {
 	tx.chargeImage(i, -1)
 }
 
-// PutVNet stores a network.
+// PutVNet stores a network. The addresses a reservation takes of its parent are
+// leases there; they follow from the reservation's ranges and are not stored.
 func (tx *Tx) PutVNet(n *one.VNet) {
-	if old, had := put(tx, &tx.State.VNets, KindVNet, n.ID, n); had {
+	old, had := put(tx, &tx.State.VNets, KindVNet, n.ID, n)
+	if had {
 		tx.unindexVNet(old)
 	}
 	tx.State.VNetNames.add(tx, n.UID, n.Name, n.ID)
@@ -278,12 +280,19 @@ func (tx *Tx) PutVNet(n *one.VNet) {
 		tx.State.VNetReservations.add(tx, n.ParentID, n.ID)
 		tx.chargeReservation(n, +1)
 	}
+	if !had || !slices.Equal(old.ARs, n.ARs) {
+		if had {
+			tx.reservedLeases(old, false)
+		}
+		tx.reservedLeases(n, true)
+	}
 }
 
 // DeleteVNet removes a network. Its leases are the caller's to remove.
 func (tx *Tx) DeleteVNet(id int) {
 	if old, had := del(tx, &tx.State.VNets, KindVNet, id); had {
 		tx.unindexVNet(old)
+		tx.reservedLeases(old, false)
 	}
 }
 
@@ -295,6 +304,25 @@ func (tx *Tx) unindexVNet(n *one.VNet) {
 	if n.ParentID >= 0 {
 		tx.State.VNetReservations.remove(tx, n.ParentID, n.ID)
 		tx.chargeReservation(n, -1)
+	}
+}
+
+// reservedLeases adds or removes the leases a reservation has in its parent.
+func (tx *Tx) reservedLeases(n *one.VNet, add bool) {
+	if n.ParentID < 0 {
+		return
+	}
+	for _, a := range n.ARs {
+		for i := range a.Size {
+			l := &one.Lease{Net: n.ParentID, AR: a.ParentAR, Index: a.ParentIndex + i, Owner: one.LeaseVNet, OwnerID: n.ID}
+			if add {
+				if _, had := tx.State.Leases.set(tx, l.Key(), l); !had {
+					tx.countLease(l, +1)
+				}
+			} else if _, had := tx.State.Leases.del(tx, l.Key()); had {
+				tx.countLease(l, -1)
+			}
+		}
 	}
 }
 
