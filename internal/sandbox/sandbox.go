@@ -3,8 +3,9 @@
 //
 // Inside there is a loopback interface, one bridge (Bridge) with the address Address, an empty /run, an empty libvirt,
 // and no process from outside. The whole inside is one process tree: however the program ends, SIGKILL included, the
-// kernel ends everything that was started in it and the namespaces vanish with their content. Any number of sandboxes
-// may exist at once; each has its own bridge of the same name.
+// kernel ends everything that was started in it and the namespaces vanish with their content. What is written elsewhere
+// than in /run and libvirt's directories is written to the machine. Any number of sandboxes may exist at once; each has
+// its own bridge of the same name.
 //
 // For the program's edge (a command, a TestMain); nothing below a main imports it.
 package sandbox

@@ -16,6 +16,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"go.uber.org/goleak"
 )
 
 // The tests run outside and start this program again in a role, which it plays inside a sandbox.
@@ -313,7 +315,7 @@ func libvirtd() error {
 	if _, err := StartLibvirtd(ctx); err == nil || !strings.Contains(err.Error(), "expecting a value") {
 		return fmt.Errorf("a broken configuration gave: %w", err)
 	}
-	return nil
+	return goleak.Find()
 }
 
 func TestLibvirtd(t *testing.T) {

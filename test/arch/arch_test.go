@@ -168,6 +168,42 @@ func machinePaths(checkout string) *regexp.Regexp {
 	return regexp.MustCompile(`(?:^|[^\w./~})$-])((?:` + strings.Join(places, "|") + `)/[\w.-]+)`)
 }
 
+// A link in a document leads to a file that exists. Links to elsewhere are not followed.
+func TestDocumentLinks(t *testing.T) {
+	err := walk(root, func(name string) error {
+		if path.Ext(name) != ".md" {
+			return nil
+		}
+		text, err := os.ReadFile(filepath.Join(root, name))
+		if err != nil {
+			return err
+		}
+		for _, link := range localLinks(string(text)) {
+			target := filepath.Join(root, path.Dir(name), link)
+			if _, err := os.Stat(target); err != nil {
+				t.Errorf("%s links to %s, which does not exist", name, link)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+var markdownLink = regexp.MustCompile(`\]\(([^)#\s]+)[^)]*\)`)
+
+// localLinks returns the files that a Markdown text links to, as relative paths.
+func localLinks(text string) []string {
+	var links []string
+	for _, match := range markdownLink.FindAllStringSubmatch(text, -1) {
+		if link := match[1]; !strings.Contains(link, ":") {
+			links = append(links, link)
+		}
+	}
+	return links
+}
+
 // The rules themselves: each must find what it is for.
 func TestRulesBite(t *testing.T) {
 	parse := func(name, text string) sourceFile {
@@ -212,6 +248,10 @@ func TestRulesBite(t *testing.T) {
 		"func f() { time.Sleep(1); time.Now(); synctest.Test(nil, func() { time.Sleep(1) }) }\n")
 	if got := sleeps(sleeper); len(got) != 1 || !sleeper.isTest() {
 		t.Errorf("sleeps found: %v", got)
+	}
+	links := localLinks("[a](b.md) ![c](d/e.png#part \"title\") [f](https://example.org/g) [h](#part) [i](mailto:j@k)")
+	if !slices.Equal(links, []string{"b.md", "d/e.png"}) {
+		t.Errorf("local links found: %v", links)
 	}
 	pattern := machinePaths("/srv/checkout")
 	for line, want := range map[string]bool{

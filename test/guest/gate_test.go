@@ -18,6 +18,7 @@ type standInGate struct {
 	token string
 	vmID  string
 	puts  chan string // bodies of accepted PUT requests, in order; a full channel drops
+	asked chan string // paths of other accepted requests than for the machine itself; likewise
 
 	mu   sync.Mutex
 	load string // DEMO_LOAD; empty: none
@@ -32,6 +33,7 @@ func (g *standInGate) serve(addr netip.Addr) string {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /vm", g.show)
 	mux.HandleFunc("PUT /vm", g.update)
+	mux.HandleFunc("GET /service", g.service)
 	server := httptest.NewUnstartedServer(g.authenticated(mux))
 	server.Listener.Close()
 	server.Listener = listener
@@ -66,6 +68,14 @@ func (g *standInGate) show(w http.ResponseWriter, _ *http.Request) {
 	}
 	fmt.Fprintf(w, `{"VM":{"NAME":"g","ID":%q,"USER_TEMPLATE":{"HYPERVISOR":"kvm"%s},"TEMPLATE":{"NIC":[]}}}`,
 		g.vmID, attribute)
+}
+
+func (g *standInGate) service(w http.ResponseWriter, r *http.Request) {
+	fmt.Fprint(w, `{"SERVICE":{"name":"s","id":"3","state":2,"roles":[]}}`)
+	select {
+	case g.asked <- r.URL.Path:
+	default:
+	}
 }
 
 func (g *standInGate) update(w http.ResponseWriter, r *http.Request) {

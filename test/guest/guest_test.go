@@ -62,11 +62,12 @@ func TestGuest(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), deadline)
 	defer cancel()
 
-	gate := &standInGate{t: t, token: "c2VjcmV0", vmID: "7", puts: make(chan string, 64)}
+	gate := &standInGate{t: t, token: "c2VjcmV0", vmID: "7", puts: make(chan string, 64), asked: make(chan string, 64)}
 	endpoint := gate.serve(sandbox.Address.Addr())
 
 	dir := t.TempDir()
-	if err := (guestimage.RootDisk{Main: guestimage.DemoScript}).Write(ctx, filepath.Join(dir, "root.img")); err != nil {
+	disk := guestimage.RootDisk{Main: guestimage.DemoScript, Onegate: buildClient(ctx, t)}
+	if err := disk.Write(ctx, filepath.Join(dir, "root.img")); err != nil {
 		t.Fatal(err)
 	}
 	writeContext(t, filepath.Join(dir, "context.iso"), gate.token, map[string]string{
@@ -110,9 +111,10 @@ func TestGuest(t *testing.T) {
 		}
 	}
 
-	awaitPut(ctx, t, gate, "READY=YES")
+	await(ctx, t, gate.puts, "READY=YES")
+	await(ctx, t, gate.asked, "/service") // by the onegate client
 	gate.setLoad("42")
-	awaitPut(ctx, t, gate, "LOAD=42")
+	await(ctx, t, gate.puts, "LOAD=42")
 
 	// A libvirtd that is killed and comes back finds the guest alive.
 	if err := daemon.Restart(ctx); err != nil {
@@ -123,7 +125,7 @@ func TestGuest(t *testing.T) {
 		t.Fatalf("after a restart of libvirtd the guest is active: %d, %v", active, err)
 	}
 	gate.setLoad("77")
-	awaitPut(ctx, t, gate, "LOAD=77")
+	await(ctx, t, gate.puts, "LOAD=77")
 
 	events, err := conn.LifecycleEvents(ctx)
 	if err != nil {
@@ -192,17 +194,29 @@ func writeContext(t *testing.T, path, token string, variables map[string]string)
 	}
 }
 
-// awaitPut waits until the guest has sent the gate a PUT of the given body.
-func awaitPut(ctx context.Context, t *testing.T, gate *standInGate, want string) {
+// buildClient builds the guest's client and returns its path.
+func buildClient(ctx context.Context, t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "onegate")
+	build := exec.CommandContext(ctx, "go", "build", "-ldflags", "-s -w", "-o", path, "../../cmd/onegate")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build the onegate client: %v\n%s", err, out)
+	}
+	return path
+}
+
+// await waits until the guest has said something to the gate.
+func await(ctx context.Context, t *testing.T, said <-chan string, want string) {
 	t.Helper()
 	for {
 		select {
-		case got := <-gate.puts:
+		case got := <-said:
 			if got == want {
 				return
 			}
 		case <-ctx.Done():
-			t.Fatalf("the guest has not sent %s: %v", want, ctx.Err())
+			t.Fatalf("the guest has not said %s: %v", want, ctx.Err())
 		}
 	}
 }
