@@ -1,6 +1,8 @@
 package store
 
 import (
+	"slices"
+
 	"encoding/binary"
 
 	"github.com/trifid-cloud/trifid/internal/one"
