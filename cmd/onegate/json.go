@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -38,8 +39,8 @@ func (v *value) get(name string) *value {
 	if v == nil || v.kind != object {
 		return &value{}
 	}
-	for i := len(v.names) - 1; i >= 0; i-- {
-		if v.names[i] == name {
+	for i, n := range slices.Backward(v.names) {
+		if n == name {
 			return v.items[i]
 		}
 	}

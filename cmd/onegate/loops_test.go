@@ -3,7 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
+	"maps"
 	"net/http"
 	"reflect"
 	"regexp"
@@ -18,11 +18,9 @@ const readyRequest = "PUT /vm [application/x-www-form-urlencoded] data=READY%3DY
 func failing(n int, header http.Header, status int) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		if n--; n >= 0 {
-			for name, v := range header {
-				w.Header()[name] = v
-			}
+			maps.Copy(w.Header(), header)
 			w.WriteHeader(status)
-			io.WriteString(w, "not now")
+			fmt.Fprint(w, "not now")
 		}
 	}
 }
@@ -46,9 +44,7 @@ func TestReady(t *testing.T) {
 		{"bad wait", 0, map[string]string{"RETRY_WAIT_PERIOD": "soon"}, 1, 0, nil, "RETRY_WAIT_PERIOD \"soon\": expected a number from 0 to 1000000\n"},
 	} {
 		g := newGuest(t, failing(c.failures, nil, 503))
-		for name, v := range c.vars {
-			g.vars[name] = v
-		}
+		maps.Copy(g.vars, c.vars)
 		code := g.do("ready")
 		if code != c.code || g.errs.String() != c.errs || !reflect.DeepEqual(g.slept, c.slept) || len(g.requests) != c.requests {
 			t.Errorf("%s: exit %d, error %q, slept %v, requests %q", c.name, code, g.errs.String(), g.slept, g.requests)
@@ -215,7 +211,7 @@ func TestWatch(t *testing.T) {
 			if s.status != 0 {
 				w.WriteHeader(s.status)
 			}
-			io.WriteString(w, s.body)
+			fmt.Fprint(w, s.body)
 		})
 		code := g.do(strings.Fields(c.args)...)
 		var asked []string
@@ -237,7 +233,7 @@ func TestWatchInterrupted(t *testing.T) {
 	g = newGuest(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.RawQuery == "" {
 			w.Header().Set("ETag", `"1"`)
-			io.WriteString(w, vmDoc)
+			fmt.Fprint(w, vmDoc)
 			return
 		}
 		g.cancel()

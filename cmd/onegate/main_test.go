@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -98,7 +99,7 @@ func (g *guest) write(t testing.TB, path, content string) {
 }
 
 func answers(body string) http.HandlerFunc {
-	return func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, body) }
+	return func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, body) }
 }
 
 const (
@@ -222,7 +223,7 @@ func TestHeaders(t *testing.T) {
 	var got http.Header
 	g := newGuest(t, func(w http.ResponseWriter, r *http.Request) {
 		got = r.Header.Clone()
-		io.WriteString(w, vmDoc)
+		fmt.Fprint(w, vmDoc)
 	})
 	if code := g.do("vm", "show"); code != 0 {
 		t.Fatalf("exit %d: %s", code, g.errs.String())
@@ -294,10 +295,10 @@ func TestServerRefusals(t *testing.T) {
 		code    int
 		want    string
 	}{
-		{"401", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "Not authorized", 401) }, 255, "ERROR: \nNot authorized\n"},
-		{"500 without newline", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500); io.WriteString(w, "[one.vm.info] x") }, 255, "ERROR: \n[one.vm.info] x\n"},
+		{"401", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "Not authorized", http.StatusUnauthorized) }, 255, "ERROR: \nNot authorized\n"},
+		{"500 without newline", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500); fmt.Fprint(w, "[one.vm.info] x") }, 255, "ERROR: \n[one.vm.info] x\n"},
 		{"empty body", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(404) }, 255, "ERROR: \n\n"},
-		{"redirect", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/elsewhere", 302) }, 255, ""},
+		{"redirect", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/elsewhere", http.StatusFound) }, 255, ""},
 		{"not JSON", answers("<html>"), 1, "the server's answer: not JSON at byte 0: expected a value\n"},
 		{"nothing", answers(""), 1, "the server's answer: not JSON at byte 0: expected a value\n"},
 	} {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"debug/elf"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -79,7 +80,7 @@ func TestProgram(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, dep := range strings.Fields(string(out)) {
+	for dep := range strings.FieldsSeq(string(out)) {
 		if strings.Contains(strings.Split(dep, "/")[0], ".") && !strings.HasSuffix(dep, "/cmd/onegate") || dep == "encoding/json" {
 			t.Errorf("depends on %s", dep)
 		}
@@ -93,7 +94,7 @@ func TestProgram(t *testing.T) {
 		t.Errorf("%v: %s", err, text)
 	}
 	err = exec.Command(bin, "nonsense").Run()
-	if e, ok := err.(*exec.ExitError); !ok || e.ExitCode() != 255 {
+	if e, ok := errors.AsType[*exec.ExitError](err); !ok || e.ExitCode() != 255 {
 		t.Errorf("nonsense: %v", err)
 	}
 }

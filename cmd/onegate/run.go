@@ -57,16 +57,16 @@ func (a *app) run(ctx context.Context) int {
 	case err == nil:
 		return exitOK
 	case errors.Is(err, errHelp):
-		io.WriteString(a.stderr, help)
+		fmt.Fprint(a.stderr, help)
 		return exitOK
 	case !known:
-		io.WriteString(a.stderr, "ERROR: \n"+line(err.Error()))
+		fmt.Fprint(a.stderr, "ERROR: \n"+line(err.Error()))
 		return exitFailed
 	case f.help:
-		io.WriteString(a.stderr, help)
+		fmt.Fprint(a.stderr, help)
 	}
 	if f.text != "" {
-		io.WriteString(a.stderr, line(f.text))
+		fmt.Fprint(a.stderr, line(f.text))
 	}
 	return f.code
 }

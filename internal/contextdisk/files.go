@@ -24,7 +24,7 @@ type Source struct {
 // order. Source: OneGate reference §5.2 and §5.4.
 func Sources(vars tmpl.Vector) ([]Source, error) {
 	var out []Source
-	for _, path := range strings.Fields(vars.Get("FILES")) {
+	for path := range strings.FieldsSeq(vars.Get("FILES")) {
 		out = append(out, Source{Path: path})
 	}
 	ds := strings.TrimSpace(vars.Get("FILES_DS"))

@@ -1,6 +1,7 @@
 package contextvars
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -208,8 +209,8 @@ func TestUpdate(t *testing.T) {
 	if got, err := Update(nil, nil, false, false, nil); err != nil || got != nil {
 		t.Errorf("neither: %v, %v", got, err)
 	}
-	boom := fmt.Errorf("boom")
-	if _, err := Update(old, tmpl.Vec("C", "B", "2").Vector, true, false, func(tmpl.Vector) (tmpl.Vector, error) { return nil, boom }); err != boom {
+	boom := errors.New("boom")
+	if _, err := Update(old, tmpl.Vec("C", "B", "2").Vector, true, false, func(tmpl.Vector) (tmpl.Vector, error) { return nil, boom }); !errors.Is(err, boom) {
 		t.Errorf("a failing parse: %v", err)
 	}
 }

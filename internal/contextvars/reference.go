@@ -2,6 +2,7 @@ package contextvars
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -42,10 +43,8 @@ func (l *lexer) expect(kinds ...kind) (token, error) {
 }
 
 func (l *lexer) check(t token, kinds ...kind) error {
-	for _, k := range kinds {
-		if t.kind == k {
-			return nil
-		}
+	if slices.Contains(kinds, t.kind) {
+		return nil
 	}
 	return &syntaxError{
 		found: t.kind, expected: kinds, at: l.at.from,

@@ -142,7 +142,7 @@ func linkFields(target string) [][]byte {
 	if strings.HasPrefix(target, "/") {
 		comps = append(comps, []byte{top, 0})
 	}
-	for _, elem := range strings.Split(target, "/") {
+	for elem := range strings.SplitSeq(target, "/") {
 		switch elem {
 		case "":
 		case ".":

@@ -66,7 +66,7 @@ func newDir(name string, parent *node) *node {
 	return &node{Entry: Entry{Mode: fs.ModeDir | 0o755}, name: name, parent: parent, byName: map[string]*node{}}
 }
 
-func (root *node) insert(e *Entry, count *int) error {
+func (n *node) insert(e *Entry, count *int) error {
 	elems := strings.Split(e.Path, "/")
 	if len(elems) > MaxDepth {
 		return fmt.Errorf("%d levels: expected at most %d", len(elems), MaxDepth)
@@ -74,7 +74,7 @@ func (root *node) insert(e *Entry, count *int) error {
 	if err := e.check(); err != nil {
 		return err
 	}
-	dir := root
+	dir := n // the root
 	for i, name := range elems {
 		if err := checkName(name); err != nil {
 			return err
