@@ -1,9 +1,8 @@
 package store
 
 import (
-	"slices"
-
 	"encoding/binary"
+	"slices"
 
 	"github.com/trifid-cloud/trifid/internal/one"
 )
