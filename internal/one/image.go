@@ -179,3 +179,13 @@ func ParseDatastoreType(s string) (DatastoreType, bool) {
 	}
 	return 0, false
 }
+
+// ParseDiskType reads the word of templates.
+func ParseDiskType(s string) (DiskType, bool) {
+	for i, n := range diskTypeNames {
+		if strings.EqualFold(n, s) {
+			return DiskType(i), true
+		}
+	}
+	return 0, false
+}
