@@ -252,8 +252,8 @@ func TestListFails(t *testing.T) {
 		_, stop := start(t, s, Config{Driver: d})
 		defer stop()
 		pass(time.Minute)
-		if all := take[syncAll](s); len(all) != 1 || s.links != 4 {
-			t.Errorf("%d links, told of all domains %d times; want 4 and once", s.links, len(all))
+		if all := take[syncAll](s); len(all) != 1 || s.linkCount() != 4 {
+			t.Errorf("%d links, told of all domains %d times; want 4 and once", s.linkCount(), len(all))
 		}
 	})
 }

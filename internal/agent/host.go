@@ -4,6 +4,8 @@ import (
 	"context"
 
 	"github.com/trifid-cloud/trifid/internal/agentapi"
+	"github.com/trifid-cloud/trifid/internal/disk"
+	"github.com/trifid-cloud/trifid/internal/hostnet"
 )
 
 // Disks is what an agent asks of the datastores of its host. Every method is
@@ -23,20 +25,14 @@ type Disks interface {
 	Finish(ctx context.Context, m *agentapi.Machine) error
 	Remove(ctx context.Context, m *agentapi.Machine) error
 
-	ImportImage(ctx context.Context, s *agentapi.ImageSpec) (Image, error)
-	CreateImage(ctx context.Context, s *agentapi.ImageSpec) (Image, error)
-	CloneImage(ctx context.Context, s *agentapi.ImageSpec) (Image, error)
+	// ImportVerified refuses a file that does not have the digests.
+	ImportVerified(ctx context.Context, s *agentapi.ImageSpec, sums disk.Sums) (disk.Stored, error)
+	CreateImage(ctx context.Context, s *agentapi.ImageSpec) (disk.Stored, error)
+	CloneImage(ctx context.Context, s *agentapi.ImageSpec) (disk.Stored, error)
 	DeleteImage(ctx context.Context, s *agentapi.ImageSpec) error
 
 	// Space measures the datastores.
 	Space(ctx context.Context) ([]agentapi.DatastoreSpace, error)
-}
-
-// Image is an image in a datastore.
-type Image struct {
-	Source string // its path
-	Format string // "raw", "qcow2"
-	SizeMB int64  // as a guest sees it
 }
 
 // Networks is what an agent asks of the virtual networks of its host. Every
@@ -49,3 +45,8 @@ type Networks interface {
 	// Clean removes what Pre and Post made, as far as no other VM needs it.
 	Clean(ctx context.Context, m *agentapi.Machine) error
 }
+
+var (
+	_ Disks    = (*disk.Host)(nil)
+	_ Networks = (*hostnet.Host)(nil)
+)

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/trifid-cloud/trifid/internal/agentapi"
+	"github.com/trifid-cloud/trifid/internal/disk"
 	"github.com/trifid-cloud/trifid/internal/hypervisor"
 	"github.com/trifid-cloud/trifid/internal/hypervisor/sim"
 )
@@ -154,25 +155,25 @@ func (h *host) Remove(ctx context.Context, m *agentapi.Machine) error {
 	})
 }
 
-func (h *host) image(ctx context.Context, name string, s *agentapi.ImageSpec, there bool) (Image, error) {
+func (h *host) image(ctx context.Context, name string, s *agentapi.ImageSpec, there bool) (disk.Stored, error) {
 	err := h.change(ctx, &agentapi.Machine{ID: s.ID}, name, func(things map[string]bool, id string) error {
 		if delete(things, id+"image"); there {
 			things[id+"image"] = true
 		}
 		return nil
 	})
-	return Image{Source: "/ds/" + strconv.Itoa(s.ID), Format: "raw", SizeMB: 10}, err
+	return disk.Stored{Source: "/ds/" + strconv.Itoa(s.ID), Format: "raw", SizeMB: 10}, err
 }
 
-func (h *host) ImportImage(ctx context.Context, s *agentapi.ImageSpec) (Image, error) {
+func (h *host) ImportVerified(ctx context.Context, s *agentapi.ImageSpec, _ disk.Sums) (disk.Stored, error) {
 	return h.image(ctx, "import", s, true)
 }
 
-func (h *host) CreateImage(ctx context.Context, s *agentapi.ImageSpec) (Image, error) {
+func (h *host) CreateImage(ctx context.Context, s *agentapi.ImageSpec) (disk.Stored, error) {
 	return h.image(ctx, "create", s, true)
 }
 
-func (h *host) CloneImage(ctx context.Context, s *agentapi.ImageSpec) (Image, error) {
+func (h *host) CloneImage(ctx context.Context, s *agentapi.ImageSpec) (disk.Stored, error) {
 	return h.image(ctx, "clone", s, true)
 }
 

@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/trifid-cloud/trifid/internal/agentapi"
+	"github.com/trifid-cloud/trifid/internal/disk"
 )
 
 // Imaginary is the Disks and Networks of hosts whose machines are imaginary too:
@@ -66,9 +67,9 @@ func (Imaginary) Post(context.Context, *agentapi.Machine) error { return nil }
 // Clean implements Networks.
 func (Imaginary) Clean(context.Context, *agentapi.Machine) error { return nil }
 
-// ImportImage implements Disks. The size is that of the file when PATH names one
+// ImportVerified implements Disks. The size is that of the file when PATH names one
 // that may be read, else what was asked for, else 1 MB.
-func (i Imaginary) ImportImage(_ context.Context, s *agentapi.ImageSpec) (Image, error) {
+func (i Imaginary) ImportVerified(_ context.Context, s *agentapi.ImageSpec, _ disk.Sums) (disk.Stored, error) {
 	size := s.SizeMB
 	if filepath.IsAbs(s.Path) && maySee(s, s.Path) {
 		if fi, err := os.Stat(s.Path); err == nil && fi.Mode().IsRegular() {
@@ -79,13 +80,13 @@ func (i Imaginary) ImportImage(_ context.Context, s *agentapi.ImageSpec) (Image,
 }
 
 // CreateImage implements Disks.
-func (i Imaginary) CreateImage(_ context.Context, s *agentapi.ImageSpec) (Image, error) {
+func (i Imaginary) CreateImage(_ context.Context, s *agentapi.ImageSpec) (disk.Stored, error) {
 	return i.image(s, s.SizeMB)
 }
 
 // CloneImage implements Disks. The size is not known where nothing was stored; 0
 // leaves that of the other image.
-func (i Imaginary) CloneImage(_ context.Context, s *agentapi.ImageSpec) (Image, error) {
+func (i Imaginary) CloneImage(_ context.Context, s *agentapi.ImageSpec) (disk.Stored, error) {
 	img, err := i.image(s, s.SizeMB)
 	img.SizeMB = s.SizeMB
 	return img, err
@@ -95,13 +96,13 @@ func (i Imaginary) CloneImage(_ context.Context, s *agentapi.ImageSpec) (Image, 
 func (Imaginary) DeleteImage(context.Context, *agentapi.ImageSpec) error { return nil }
 
 // image names an image by its id, so that the same step gives the same name.
-func (i Imaginary) image(s *agentapi.ImageSpec, sizeMB int64) (Image, error) {
+func (i Imaginary) image(s *agentapi.ImageSpec, sizeMB int64) (disk.Stored, error) {
 	sizeMB = max(sizeMB, 1)
 	if s.LimitMB > 0 && sizeMB > s.LimitMB {
-		return Image{}, errors.New("Not enough space in datastore") //nolint:staticcheck // the literal text of the reference
+		return disk.Stored{}, errors.New("Not enough space in datastore") //nolint:staticcheck // the literal text of the reference
 	}
 	sum := sha256.Sum256(fmt.Appendf(nil, "image/%d", s.ID))
-	return Image{
+	return disk.Stored{
 		Source: filepath.Join(i.base(), strconv.Itoa(s.DatastoreID), hex.EncodeToString(sum[:16])),
 		Format: cmp.Or(s.Format, "raw"),
 		SizeMB: sizeMB,

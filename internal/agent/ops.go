@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/trifid-cloud/trifid/internal/agentapi"
+	"github.com/trifid-cloud/trifid/internal/disk"
 	"github.com/trifid-cloud/trifid/internal/hypervisor"
 )
 
@@ -64,11 +65,11 @@ func (a *Agent) doMachine(ctx context.Context, t *task, op agentapi.Op, m *agent
 	case agentapi.OpPrepare:
 		err = disks.Prepare(ctx, m)
 	case agentapi.OpStart:
-		r.DeployID, err = a.bringUp(ctx, m, func() (string, error) {
+		r.DeployID, err = a.bringUp(ctx, t, func() (string, error) {
 			return driver.Start(ctx, m, disks.Dir(m))
 		})
 	case agentapi.OpRestore:
-		r.DeployID, err = a.bringUp(ctx, m, func() (string, error) {
+		r.DeployID, err = a.bringUp(ctx, t, func() (string, error) {
 			return driver.Restore(ctx, m, disks.Dir(m), a.checkpoint(m))
 		})
 	case agentapi.OpShutdown:
@@ -110,7 +111,8 @@ func (a *Agent) checkpoint(m *agentapi.Machine) string {
 
 // bringUp starts a domain by start, with all it needs around it. What fails is
 // undone, unless the agent stops: then the next one goes on from here.
-func (a *Agent) bringUp(ctx context.Context, m *agentapi.Machine, start func() (string, error)) (deployID string, err error) {
+func (a *Agent) bringUp(ctx context.Context, t *task, start func() (string, error)) (deployID string, err error) {
+	m := t.step.Machine
 	defer func() {
 		if err != nil && !errors.Is(context.Cause(ctx), errStopped) {
 			if undo := a.takeDown(m); undo != nil {
@@ -122,11 +124,11 @@ func (a *Agent) bringUp(ctx context.Context, m *agentapi.Machine, start func() (
 	if err != nil && !errors.Is(err, hypervisor.ErrNoDomain) {
 		return "", err
 	}
-	// The context disk of a domain that is up already is in use.
-	if up := err == nil && isUp(state); !up {
-		if err := a.cfg.Disks.Context(ctx, m); err != nil {
-			return "", fmt.Errorf("context disk: %w", err)
-		}
+	if up := err == nil && isUp(state); up {
+		// Its context disk is in use, and it may be up but not running.
+		a.lookAfter(t)
+	} else if err := a.cfg.Disks.Context(ctx, m); err != nil {
+		return "", fmt.Errorf("context disk: %w", err)
 	}
 	if err := a.cfg.Networks.Pre(ctx, m); err != nil {
 		return "", fmt.Errorf("networks before start: %w", err)
@@ -138,6 +140,13 @@ func (a *Agent) bringUp(ctx context.Context, m *agentapi.Machine, start func() (
 		return "", fmt.Errorf("networks after start: %w", err)
 	}
 	return deployID, a.dropCheckpoint(m)
+}
+
+// lookAfter asks for the state of the domain to be told after the step.
+func (a *Agent) lookAfter(t *task) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	t.look = true
 }
 
 // dropCheckpoint removes the memory of before: a later save that is cut must not
@@ -218,12 +227,12 @@ func (a *Agent) cleanup(m *agentapi.Machine) error {
 
 func (a *Agent) doImage(ctx context.Context, op agentapi.Op, s *agentapi.ImageSpec) (agentapi.Result, error) {
 	var (
-		i   Image
+		i   disk.Stored
 		err error
 	)
 	switch op {
 	case agentapi.OpImageImport:
-		i, err = a.cfg.Disks.ImportImage(ctx, s)
+		i, err = a.cfg.Disks.ImportVerified(ctx, s, disk.Sums{MD5: s.MD5, SHA1: s.SHA1})
 	case agentapi.OpImageCreate:
 		i, err = a.cfg.Disks.CreateImage(ctx, s)
 	case agentapi.OpImageClone:

@@ -22,7 +22,7 @@ type outbox struct {
 	mu      sync.Mutex
 	link    *link // nil: none is open
 	holding bool  // messages go to waiting
-	waiting []any // report or agentapi.Event
+	waiting []any // report, agentapi.Event or unsure
 	// known is what the server knows of the VMs that have a domain.
 	known map[int]agentapi.DomainState
 }
@@ -34,6 +34,9 @@ type report struct {
 	vm    int
 	state agentapi.DomainState
 }
+
+// unsure is an event that waits and may be no news when its turn comes.
+type unsure agentapi.Event
 
 func newOutbox() outbox {
 	return outbox{syncing: make(chan struct{}, 1), known: make(map[int]agentapi.DomainState)}
@@ -161,6 +164,11 @@ func (a *Agent) syncAll(ctx context.Context, l *link) error {
 			known[e.VM] = e.State
 		}
 	}
+	a.mu.Lock()
+	for _, t := range a.tasks {
+		t.look = true
+	}
+	a.mu.Unlock()
 	o := &a.out
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -168,8 +176,11 @@ func (a *Agent) syncAll(ctx context.Context, l *link) error {
 	for len(o.waiting) > 0 {
 		m := o.waiting[0]
 		o.waiting = o.waiting[1:]
-		if e, ok := m.(agentapi.Event); ok && !a.isNews(ctx, e) {
-			continue
+		if w, ok := m.(unsure); ok {
+			if !a.isNews(ctx, agentapi.Event(w)) {
+				continue
+			}
+			m = agentapi.Event(w)
 		}
 		if o.link != nil {
 			o.deliver(ctx, m)
@@ -184,9 +195,38 @@ func (a *Agent) tell(ctx context.Context, e agentapi.Event) {
 	o := &a.out
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.holding || o.link != nil && a.isNews(ctx, e) {
+	switch {
+	case o.link == nil:
+	case o.holding:
+		o.waiting = append(o.waiting, unsure(e))
+	case a.isNews(ctx, e):
 		o.post(ctx, e)
 	}
+}
+
+// tellState sends the state of a machine's domain unless it is the expected one,
+// and returns it. held is the last event of it, nil for none.
+func (a *Agent) tellState(m *agentapi.Machine, held *agentapi.Event, expected agentapi.DomainState) agentapi.DomainState {
+	state, err := a.cfg.Driver.State(a.base, m.Domain)
+	switch {
+	case errors.Is(err, hypervisor.ErrNoDomain):
+		state = agentapi.DomainPoweroff
+	case err != nil && held == nil:
+		a.log.Warn("state of a domain is not known after a step", "vm", m.ID, "error", err)
+		return expected
+	case err != nil:
+		state = held.State
+	}
+	e := agentapi.Event{VM: m.ID, Domain: m.Domain, DeployID: m.DeployID, State: state}
+	if held != nil && isUp(held.State) == isUp(state) {
+		e = *held // which may know why
+	}
+	if e.State != expected {
+		a.out.mu.Lock()
+		defer a.out.mu.Unlock()
+		a.out.post(a.base, e)
+	}
+	return e.State
 }
 
 // isNews tells whether the server does not know the state yet, and the domain

@@ -53,7 +53,8 @@ func (a *Agent) sample(ctx context.Context) {
 		if l == nil {
 			continue
 		}
-		whole := time.Since(host) >= a.cfg.HostInterval
+		// The tick nearest to the host's time is its tick.
+		whole := time.Since(host) >= a.cfg.HostInterval-a.cfg.VMInterval/2
 		if whole {
 			host = time.Now()
 		}

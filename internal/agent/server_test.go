@@ -44,6 +44,12 @@ func (s *server) refuseWith(err error) {
 	s.refuse = err
 }
 
+func (s *server) linkCount() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.links
+}
+
 type syncAll []agentapi.Event
 
 type samples struct {

@@ -202,8 +202,8 @@ func TestStaleEpochIsRefused(t *testing.T) {
 			t.Errorf("the domain is %s: the stale step was done", got)
 		}
 		pass(time.Minute)
-		if s.links < 3 {
-			t.Errorf("%d links, want another after the refusal", s.links)
+		if s.linkCount() < 3 {
+			t.Errorf("%d links, want another after the refusal", s.linkCount())
 		}
 		stale.Epoch = 7
 		if r := s.one(t, stale); !r.OK() {

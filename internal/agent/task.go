@@ -21,9 +21,11 @@ type task struct {
 	next   *task       // to be done after it; this one is cancelled then
 	ended  bool        // its result is recorded
 	// held is the last event of the VM since the step began, and changed is told
-	// of each when the step waits for one.
+	// of each when the step waits for one. look asks for the state of the domain to
+	// be told after the step, because the server may not know it.
 	held    *agentapi.Event
 	changed chan struct{}
+	look    bool
 }
 
 // supersededError ends a step in whose place the server asked for another one.
@@ -153,9 +155,10 @@ func (a *Agent) enqueue(l *link, s agentapi.Step) (*agentapi.Result, error) {
 // work does the steps of one subject until there is none.
 func (a *Agent) work(key subject, t *task) {
 	for t != nil {
-		a.report(t, a.execute(t))
+		r := a.execute(t)
+		a.report(t, r)
 		t.release()
-		t = a.advance(key, t)
+		t = a.advance(key, t, r.OK())
 	}
 }
 
@@ -199,35 +202,50 @@ func (a *Agent) report(t *task, r agentapi.Result) {
 }
 
 // stateAfter is the state the server takes a domain to be in after an operation
-// that succeeded, "" when that is as before.
+// that succeeded.
 func stateAfter(op agentapi.Op) agentapi.DomainState {
 	switch op {
-	case agentapi.OpStart, agentapi.OpRestore, agentapi.OpReset:
+	case agentapi.OpStart, agentapi.OpRestore, agentapi.OpReboot, agentapi.OpReset, agentapi.OpContext:
 		return agentapi.DomainRunning
-	case agentapi.OpShutdown, agentapi.OpDestroy, agentapi.OpSave, agentapi.OpCleanup:
-		return agentapi.DomainPoweroff
 	}
-	return ""
+	return agentapi.DomainPoweroff
 }
 
-// advance tells what the VM did by itself during the step, and returns the next
-// step of the subject, nil for none.
-func (a *Agent) advance(key subject, t *task) *task {
+// advance returns the next step of the subject, nil for none. What the domain did
+// by itself during the last one is told before.
+//
+// A server does not heed what it hears of a domain while it waits for a step, and
+// takes the result for the truth. So the state is told after a step that failed,
+// during which an event came, or a list of all domains was sent.
+func (a *Agent) advance(key subject, t *task, ok bool) *task {
+	m := t.step.Machine
+	look := !ok
+	switch t.step.Op {
+	case agentapi.OpReboot, agentapi.OpReset, agentapi.OpContext:
+		look = true // which tell nothing of the state
+	}
+	expected := agentapi.DomainState("")
+	if ok {
+		expected = stateAfter(t.step.Op)
+	}
 	for {
 		a.mu.Lock()
-		next, held := t.next, t.held
-		t.held = nil
+		held := t.held
+		look = m != nil && (look || t.look || held != nil)
+		t.held, t.look = nil, false
+		next := t.next
 		switch {
-		case next != nil: // which will tell, if it is still news then
-			next.held = held
+		case next != nil: // after which it will be told
+			next.held, next.look = held, look
 			a.tasks[key] = next
-		case held == nil:
+		case !look:
 			delete(a.tasks, key)
 		}
 		a.mu.Unlock()
-		if next != nil || held == nil {
+		if next != nil || !look {
 			return next
 		}
-		a.tell(a.base, *held)
+		look = false
+		expected = a.tellState(m, held, expected)
 	}
 }

@@ -124,6 +124,9 @@ type ImageSpec struct {
 	SafeDirs, RestrictedDirs []string
 	CDROM                    bool
 	LimitMB                  int64 // what may still be stored, 0 for no limit
+	// MD5 and SHA1 are the digests an imported file must have, hexadecimal; "" is
+	// not checked.
+	MD5, SHA1 string
 }
 
 // Result is how a step ended.
