@@ -109,7 +109,9 @@ func (c *Cloud) DeleteCluster(ctx context.Context, who auth.Caller, id int) erro
 		}
 		tx.DeleteCluster(id)
 		want := one.ACLCluster | uint64(uint32(id))
-		c.dropRules(tx, func(r *one.ACLRule) bool { return r.Resource&one.ACLCluster != 0 && r.Resource&(one.ACLCluster|0xffffffff) == want })
+		c.dropRules(tx, func(r *one.ACLRule) bool {
+			return r.Resource&one.ACLCluster != 0 && r.Resource&(one.ACLCluster|0xffffffff) == want
+		})
 		c.dropRulesOf(tx, one.KindCluster, id)
 		return nil
 	})
