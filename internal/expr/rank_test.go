@@ -84,8 +84,7 @@ func FuzzRank(f *testing.F) {
 	f.Fuzz(func(t *testing.T, source string) {
 		r, err := ParseRank(source)
 		if err != nil {
-			var se *SyntaxError
-			if !errors.As(err, &se) {
+			if _, ok := errors.AsType[*SyntaxError](err); !ok {
 				t.Fatalf("%q: bad error %#v", source, err)
 			}
 			return

@@ -2,6 +2,7 @@ package expr
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 )
 
@@ -196,18 +197,13 @@ func (t *term) holds(values []string) bool {
 	if t.name == CurrentVMs && t.kind != tokFloat {
 		switch t.compare {
 		case compareEqual, compareContains:
-			return t.anyMatches(values)
+			return slices.ContainsFunc(values, t.pattern.match)
 		case compareNotEqual:
-			return !t.anyMatches(values)
+			return !slices.ContainsFunc(values, t.pattern.match)
 		}
 	}
 	if t.compare == compareContains {
-		for _, v := range values {
-			if t.equals(v) {
-				return true
-			}
-		}
-		return false
+		return slices.ContainsFunc(values, t.equals)
 	}
 	if len(values) == 0 {
 		return false
@@ -222,15 +218,6 @@ func (t *term) holds(values []string) bool {
 	default:
 		return t.pattern.match(v) == (t.compare == compareEqual)
 	}
-}
-
-func (t *term) anyMatches(values []string) bool {
-	for _, v := range values {
-		if t.pattern.match(v) {
-			return true
-		}
-	}
-	return false
 }
 
 // equals compares one value of a repeated attribute.

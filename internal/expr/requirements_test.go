@@ -186,8 +186,7 @@ func TestRequirementsErrors(t *testing.T) {
 			source = source[:40] + "…"
 		}
 		_, err := ParseRequirements(tt.source)
-		var se *SyntaxError
-		if !errors.As(err, &se) {
+		if _, ok := errors.AsType[*SyntaxError](err); !ok {
 			t.Errorf("%q: error %v, want a *SyntaxError", source, err)
 			continue
 		}

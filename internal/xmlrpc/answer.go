@@ -91,7 +91,7 @@ func ParseAnswer(b []byte, limits Limits) (Value, error) {
 		return err
 	})
 	if err != nil {
-		return Value{}, fmt.Errorf("read XML-RPC answer: %v", err)
+		return Value{}, fmt.Errorf("read XML-RPC answer: %w", err)
 	}
 	if fault != nil {
 		return Value{}, fault

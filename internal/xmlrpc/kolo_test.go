@@ -1,6 +1,7 @@
 package xmlrpc_test
 
 import (
+	"errors"
 	"testing"
 
 	kolo "github.com/kolo/xmlrpc"
@@ -53,7 +54,7 @@ func TestAnswersForKolo(t *testing.T) {
 	}
 
 	err := kolo.Response(xmlrpc.AppendFault(nil, xmlrpc.NoSuchMethod("one.x.y"))).Err()
-	if f, ok := err.(kolo.FaultError); !ok || f.Code != -506 || f.String != "Method 'one.x.y' not defined" {
+	if f, ok := errors.AsType[kolo.FaultError](err); !ok || f.Code != -506 || f.String != "Method 'one.x.y' not defined" {
 		t.Errorf("read as %#v", err)
 	}
 }
