@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -130,9 +131,21 @@ func TestGolden(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got != string(want) {
-			t.Errorf("%s: got\n%s\nwant\n%s", doc.name, got, want)
+			g, w := difference(got, string(want))
+			t.Errorf("%s: got %s, want %s", doc.name, g, w)
 		}
 	}
+}
+
+// difference returns the lines in which two texts first differ.
+func difference(a, b string) (inA, inB string) {
+	la, lb := strings.Split(a, "\n"), strings.Split(b, "\n")
+	for i := range min(len(la), len(lb)) {
+		if la[i] != lb[i] {
+			return la[i], lb[i]
+		}
+	}
+	return strconv.Itoa(len(la)) + " lines", strconv.Itoa(len(lb)) + " lines"
 }
 
 func TestWellFormed(t *testing.T) {

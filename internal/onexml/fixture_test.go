@@ -36,6 +36,13 @@ func (samples) Datastore(id int) (total, used, free int64, ok bool) {
 	return 100000, 10000, 90000, true
 }
 
+func (s samples) HostDatastores(host int) []agentapi.DatastoreSpace {
+	if _, ok := s.hosts[host]; !ok {
+		return nil
+	}
+	return []agentapi.DatastoreSpace{{ID: 1, TotalMB: 5, UsedMB: 2, FreeMB: 3}, {ID: 0, TotalMB: 100000, UsedMB: 10000, FreeMB: 90000}}
+}
+
 func parse(t testing.TB, text string) *tmpl.Template {
 	t.Helper()
 	p, err := tmpl.Parse(text)
@@ -88,7 +95,6 @@ func cloud(t testing.TB) *onexml.Docs {
 			DISKWRBYTES="8388608" DISKWRIOPS="900" DISK_SIZE=[ID="0",SIZE="830"] DISK_SIZE=[ID="2",SIZE="1"] MEMORY="786432" NETRX="52000" NETTX="31000"`)}},
 		hosts: map[int]agentapi.HostSample{0: {
 			Time: 1700000600, UsedCPU: 40, FreeCPU: 760, UsedMemory: 1384000, FreeMemory: 15000000, NetRX: 123456, NetTX: 65432,
-			Datastores: []agentapi.DatastoreSpace{{ID: 0, TotalMB: 100000, UsedMB: 10000, FreeMB: 90000}, {ID: 1, TotalMB: 5, UsedMB: 2, FreeMB: 3}},
 		}},
 	}}
 }
@@ -186,7 +192,7 @@ func fillNets(t testing.TB, tx *store.Tx) {
 	})
 	for _, l := range []one.Lease{
 		{Index: 1, Owner: one.LeaseVM, OwnerID: 7}, {Index: 2, Owner: one.LeaseVM, OwnerID: 7}, {Index: 4, Owner: one.LeaseVRouter, OwnerID: 0},
-		{Index: 10, Owner: one.LeaseHeld, OwnerID: -1}, {Index: 20, Owner: one.LeaseVNet, OwnerID: 1},
+		{Index: 10, Owner: one.LeaseHeld, OwnerID: -1},
 	} {
 		tx.PutLease(&l)
 	}
@@ -194,7 +200,7 @@ func fillNets(t testing.TB, tx *store.Tx) {
 	locked.Lock = one.Lock{Level: one.LockUse, Owner: 2, Time: 1700000300, ReqID: -1}
 	tx.PutVNet(&one.VNet{
 		Meta: locked, Bridge: "br0", State: one.VNetReady, ParentID: 0, VLANAutomatic: true, Template: parse(t, `MTU="1450"`),
-		ARs: []one.AR{{ID: 0, Type: one.ARIP4, Size: 1, MAC: mac + 20, IP: netip.MustParseAddr("10.0.0.30"), ParentAR: 0}},
+		ARs: []one.AR{{ID: 0, Type: one.ARIP4, Size: 1, MAC: mac + 20, IP: netip.MustParseAddr("10.0.0.30"), ParentAR: 0, ParentIndex: 20}},
 	})
 	tx.PutVNet(&one.VNet{
 		Meta: meta(2, 0, "six"), Bridge: "br6", State: one.VNetReady, ParentID: -1, VNMad: "bridge",

@@ -1,6 +1,8 @@
 package onexml
 
 import (
+	"slices"
+
 	"github.com/trifid-cloud/trifid/internal/agentapi"
 	"github.com/trifid-cloud/trifid/internal/one"
 )
@@ -13,7 +15,6 @@ func (d *Docs) AppendHost(dst []byte, h *one.Host) []byte { return d.host(dst, h
 func (d *Docs) AppendHostListed(dst []byte, h *one.Host) []byte { return d.host(dst, h, true) }
 
 func (d *Docs) host(dst []byte, h *one.Host, listed bool) []byte {
-	sample, measured := d.hostSample(h.ID)
 	cluster := ""
 	if c, ok := d.State.Clusters.Get(h.ClusterID); ok {
 		cluster = c.Name
@@ -37,12 +38,12 @@ func (d *Docs) host(dst []byte, h *one.Host, listed bool) []byte {
 	dst = num(dst, "MAX_CPU", h.MaxCPU)
 	dst = num(dst, "RUNNING_VMS", use.VMs)
 	dst = num(dst, "VMS_THREAD", 1)
-	dst = d.hostSpace(dst, sample.Datastores)
+	dst = d.hostSpace(dst, h.ID)
 	dst = append(dst, "<PCI_DEVICES></PCI_DEVICES><NUMA_NODES/>"...)
 	dst = shut(dst, "HOST_SHARE")
 	dst = ids(dst, "VMS", d.State.HostVMs.Of(h.ID))
 	dst = body(dst, "TEMPLATE", h.Template)
-	if measured && !listed {
+	if sample, measured := d.hostSample(h.ID); measured && !listed {
 		dst = appendHostSample(dst, h.ID, sample)
 	} else {
 		dst = append(dst, "<MONITORING/>"...)
@@ -52,18 +53,22 @@ func (d *Docs) host(dst []byte, h *one.Host, listed bool) []byte {
 
 // hostSpace appends DATASTORES: the host's disk, which is that of its first
 // system datastore, and each system datastore as the host sees it.
-func (d *Docs) hostSpace(dst []byte, all []agentapi.DatastoreSpace) []byte {
+func (d *Docs) hostSpace(dst []byte, host int) []byte {
+	var local []agentapi.DatastoreSpace
+	if d.Monitor != nil {
+		local = slices.DeleteFunc(d.Monitor.HostDatastores(host), func(s agentapi.DatastoreSpace) bool {
+			ds, ok := d.State.Datastores.Get(s.ID)
+			return !ok || ds.Type != one.DSSystem
+		})
+		slices.SortFunc(local, func(a, b agentapi.DatastoreSpace) int { return a.ID - b.ID })
+	}
 	var disk agentapi.DatastoreSpace
+	if len(local) > 0 {
+		disk = local[0]
+	}
 	dst = open(dst, "DATASTORES")
 	dst = cdataNum(dst, "DISK_USAGE", 0)
-	seen := false
-	for _, s := range all {
-		if ds, ok := d.State.Datastores.Get(s.ID); !ok || ds.Type != one.DSSystem {
-			continue
-		}
-		if !seen {
-			disk, seen = s, true
-		}
+	for _, s := range local {
 		dst = open(dst, "DS")
 		dst = cdataNum(dst, "FREE_MB", s.FreeMB)
 		dst = cdataNum(dst, "ID", s.ID)

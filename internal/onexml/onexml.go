@@ -37,6 +37,8 @@ type Monitor interface {
 	Host(id int) (agentapi.HostSample, bool)
 	// Datastore returns the space of a datastore in MB, false when none is known.
 	Datastore(id int) (total, used, free int64, ok bool)
+	// HostDatastores returns the space of the datastores a host sees, in any order.
+	HostDatastores(host int) []agentapi.DatastoreSpace
 }
 
 // AppendPool appends a pool: each item as write does it, inside the root element.

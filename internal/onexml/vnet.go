@@ -8,6 +8,7 @@ import (
 
 	"github.com/trifid-cloud/trifid/internal/one"
 	"github.com/trifid-cloud/trifid/internal/tmpl"
+	"github.com/trifid-cloud/trifid/internal/xmlrpc"
 )
 
 // AppendVNet appends the document of a network. Of its leases only those that
@@ -60,8 +61,7 @@ func (d *Docs) vnet(dst []byte, n *one.VNet, ar func([]byte, *one.AR) []byte) []
 // ifSet appends text in CDATA, and <NAME/> when there is none.
 func ifSet(dst []byte, name, text string) []byte {
 	if text == "" {
-		dst = append(append(dst, '<'), name...)
-		return append(dst, "/>"...)
+		return xmlrpc.AppendEmpty(dst, name)
 	}
 	return cdata(dst, name, text)
 }

@@ -3,39 +3,28 @@ package onexml
 import (
 	"iter"
 	"strconv"
-	"unicode/utf8"
 
 	"github.com/trifid-cloud/trifid/internal/one"
 	"github.com/trifid-cloud/trifid/internal/tmpl"
+	"github.com/trifid-cloud/trifid/internal/xmlrpc"
 )
 
-func open(dst []byte, name string) []byte {
-	dst = append(dst, '<')
-	dst = append(dst, name...)
-	return append(dst, '>')
-}
+// Short names for what everything here is made of. Names of objects need no
+// escaping, but those of documents, or of users that another system manages, may.
 
-func shut(dst []byte, name string) []byte {
-	dst = append(dst, '<', '/')
-	dst = append(dst, name...)
-	return append(dst, '>')
-}
+func open(dst []byte, name string) []byte { return xmlrpc.AppendOpen(dst, name) }
 
-// num appends an element with a bare number.
+func shut(dst []byte, name string) []byte { return xmlrpc.AppendClose(dst, name) }
+
 func num[T ~int | ~int64](dst []byte, name string, n T) []byte {
-	dst = strconv.AppendInt(open(dst, name), int64(n), 10)
-	return shut(dst, name)
+	return xmlrpc.AppendInt(dst, name, n)
 }
 
-// flag appends an element with 1 or 0.
-func flag(dst []byte, name string, set bool) []byte {
-	if set {
-		return num(dst, name, 1)
-	}
-	return num(dst, name, 0)
-}
+func flag(dst []byte, name string, set bool) []byte { return xmlrpc.AppendBool(dst, name, set) }
 
-// cdata appends an element with text in a CDATA section.
+func bare(dst []byte, name, text string) []byte { return xmlrpc.AppendElem(dst, name, text) }
+
+// cdata prints text as a template prints a value.
 func cdata(dst []byte, name, text string) []byte { return tmpl.Single(name, text).AppendXML(dst) }
 
 // cdataNum appends an element with a number in a CDATA section.
@@ -43,49 +32,6 @@ func cdataNum[T ~int | ~int64](dst []byte, name string, n T) []byte {
 	dst = append(open(dst, name), "<![CDATA["...)
 	dst = strconv.AppendInt(dst, int64(n), 10)
 	return shut(append(dst, "]]>"...), name)
-}
-
-// bare appends an element with text outside of CDATA. Names of objects need no
-// escaping, but those of documents, or of users another system manages, may.
-func bare(dst []byte, name, text string) []byte {
-	return shut(appendText(open(dst, name), text), name)
-}
-
-// appendText appends character data: markup escaped, what XML cannot hold as U+FFFD.
-func appendText(dst []byte, s string) []byte {
-	from := 0
-	for i := 0; i < len(s); {
-		c := s[i]
-		if c >= ' ' && c < utf8.RuneSelf && c != '&' && c != '<' && c != '>' {
-			i++
-			continue
-		}
-		n, repl := 1, ""
-		switch {
-		case c == '&':
-			repl = "&amp;"
-		case c == '<':
-			repl = "&lt;"
-		case c == '>':
-			repl = "&gt;"
-		case c == '\r': // as it is, a reader would take it for a line feed
-			repl = "&#13;"
-		case c < ' ' && c != '\t' && c != '\n':
-			repl = "\uFFFD"
-		case c >= utf8.RuneSelf:
-			var r rune
-			r, n = utf8.DecodeRuneInString(s[i:])
-			if r == utf8.RuneError && n == 1 || r == 0xFFFE || r == 0xFFFF {
-				repl = "\uFFFD"
-			}
-		}
-		if repl != "" {
-			dst = append(append(dst, s[from:i]...), repl...)
-			from = i + n
-		}
-		i += n
-	}
-	return append(dst, s[from:]...)
 }
 
 // ids appends a collection of ids.
