@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -103,7 +104,9 @@ func putEverything(tx *Tx) error {
 	tx.PutJoinToken(filled[JoinToken]())
 	tx.PutSetting("any bytes", []byte("\x00\xff not JSON"))
 	tx.PutQuotas("user", filled[one.Quotas]())
-	tx.PutRequest(filled[Request]())
+	request := filled[Request]()
+	request.Time = time.Now().Unix() // or else it is swept
+	tx.PutRequest(request)
 	tx.NextID("vm", 0)
 	tx.Emit("topic", 3, 4, "text\nof two lines")
 	return nil

@@ -129,12 +129,18 @@ func clusterMember(ec *embed.Config, name string, c *Cluster) error {
 		ec.ClientTLSInfo = ec.PeerTLSInfo
 	}
 	if c.ListenClient != "" {
-		client, err := url.Parse(c.ListenClient)
-		if err != nil {
-			return fmt.Errorf("client URL %q: %w", c.ListenClient, err)
-		}
-		ec.ListenClientUrls, ec.AdvertiseClientUrls = []url.URL{*client}, []url.URL{*client}
+		return clientAt(ec, c.ListenClient)
 	}
+	return nil
+}
+
+// clientAt opens etcd's own interface at a URL.
+func clientAt(ec *embed.Config, at string) error {
+	client, err := url.Parse(at)
+	if err != nil {
+		return fmt.Errorf("client URL %q: %w", at, err)
+	}
+	ec.ListenClientUrls, ec.AdvertiseClientUrls = []url.URL{*client}, []url.URL{*client}
 	return nil
 }
 

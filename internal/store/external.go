@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/client/v3/concurrency"
 )
@@ -110,6 +111,9 @@ func (e *external) close() error {
 	var err error
 	if e.session != nil {
 		err = e.session.Close()
+		if errors.Is(err, rpctypes.ErrLeaseNotFound) { // it had been lost
+			err = nil
+		}
 	}
 	e.wg.Wait()
 	return errors.Join(err, e.client.Close())

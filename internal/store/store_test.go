@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"log/slog"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -17,6 +18,8 @@ func testContext(t testing.TB) context.Context {
 	t.Cleanup(cancel)
 	return ctx
 }
+
+func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 // eventually waits until a condition holds.
 func eventually(t testing.TB, what string, holds func() bool) {
