@@ -1,9 +1,83 @@
 package cloud
 
 import (
+	"context"
+	"strconv"
+	"strings"
+
+	"github.com/trifid-cloud/trifid/internal/auth"
+	"github.com/trifid-cloud/trifid/internal/errs"
 	"github.com/trifid-cloud/trifid/internal/one"
 	"github.com/trifid-cloud/trifid/internal/store"
 )
+
+// AddRule adds an ACL rule given as the protocol's hexadecimal numbers; zone ""
+// is the local zone. Source: identity reference §7.
+func (c *Cloud) AddRule(ctx context.Context, who auth.Caller, user, resource, rights, zone string) (int, error) {
+	r := one.ACLRule{Zone: one.ACLIndividual | uint64(uint32(c.cfg.Zone))}
+	for _, p := range []struct {
+		name, text string
+		to         *uint64
+	}{{"user", user, &r.User}, {"resource", resource, &r.Resource}, {"rights", rights, &r.Rights}, {"zone", zone, &r.Zone}} {
+		if p.text == "" && p.name == "zone" {
+			continue
+		}
+		n, err := strconv.ParseUint(strings.TrimPrefix(strings.ToLower(strings.TrimSpace(p.text)), "0x"), 16, 64)
+		if err != nil {
+			return -1, errs.New(errs.Internal, "Rule is malformed: [%s] %q is not a hexadecimal number", p.name, p.text)
+		}
+		*p.to = n
+	}
+	id := -1
+	err := c.update(ctx, func(tx *store.Tx) error {
+		if err := c.allow(&tx.State, who, auth.Target{Kind: one.KindACL, ID: -1}, one.Manage); err != nil {
+			return err
+		}
+		if reasons := r.Malformed(); len(reasons) > 0 {
+			return errs.New(errs.Internal, "Rule %s is malformed: %s", r.String(), strings.Join(reasons, "; "))
+		}
+		for _, o := range tx.ACLs.All() {
+			if o.SameRule(r) {
+				return errs.New(errs.Internal, "Rule %s already exists", r.String())
+			}
+		}
+		id = c.addRule(tx, r)
+		return nil
+	})
+	return id, err
+}
+
+// addRule stores a rule unless the same one exists; it returns its id.
+func (c *Cloud) addRule(tx *store.Tx, r one.ACLRule) int {
+	for _, o := range tx.ACLs.All() {
+		if o.SameRule(r) {
+			return o.ID
+		}
+	}
+	r.ID = tx.NextID("acl", 0)
+	tx.PutACL(&r)
+	return r.ID
+}
+
+// DeleteRule removes an ACL rule.
+func (c *Cloud) DeleteRule(ctx context.Context, who auth.Caller, id int) error {
+	return c.update(ctx, func(tx *store.Tx) error {
+		if err := c.allow(&tx.State, who, auth.Target{Kind: one.KindACL, ID: -1}, one.Manage); err != nil {
+			return err
+		}
+		if _, ok := tx.ACLs.Get(id); !ok {
+			return errs.New(errs.Internal, "Rule %d does not exist", id)
+		}
+		tx.DeleteACL(id)
+		return nil
+	})
+}
+
+// Rules returns the state whose ACL rules the caller may read.
+func (c *Cloud) Rules(who auth.Caller) (*View, error) {
+	st := c.store.View()
+	return st, c.allowRead(st, who, auth.Target{Kind: one.KindACL, ID: -1}, one.Manage)
+}
 
 // dropRulesOf removes the rules whose resource is exactly one object that is gone.
 // Source: identity reference §7.4.

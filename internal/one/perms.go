@@ -29,16 +29,7 @@ func (r Right) String() string {
 	case Create:
 		return "CREATE"
 	}
-	out := ""
-	for _, one := range []Right{Use, Manage, Admin, Create} {
-		if r&one != 0 {
-			if out != "" {
-				out += "+"
-			}
-			out += one.String()
-		}
-	}
-	return out
+	return r.all()
 }
 
 // octal returns the bit a right has within one permission class.
