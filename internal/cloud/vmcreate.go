@@ -226,6 +226,9 @@ func (d *draft) finish(v *one.VM) error {
 		d.out = d.out.WithVector("CONTEXT", vars)
 		if vars.Bool("TOKEN") {
 			d.out = d.out.With("CREATED_BY", itoa(v.UID))
+			if err := ensureTokenPassword(d.tx, v.UID); err != nil {
+				return err
+			}
 		}
 	}
 	if err := d.graphics(); err != nil {
