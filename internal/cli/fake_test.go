@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -59,8 +60,8 @@ func (f *fakeCore) serve(w http.ResponseWriter, r *http.Request) {
 	f.mu.Lock()
 	f.calls = append(f.calls, method+"("+strings.Join(said, ", ")+")")
 	f.mu.Unlock()
-	switch secret := call.Params[0].Text(); {
-	case secret != "ana:pw" && secret != "eve:pw":
+	switch {
+	case !slices.Contains([]string{"ana:pw", "ana:b94d27", "eve:pw", "eve:secret"}, call.Params[0].Text()):
 		fail(w, call.Method, "User couldn't be authenticated, aborting call.", 0x0100)
 	case about(method, args) == 404:
 		fail(w, call.Method, "Error getting object [404].", 0x0400)

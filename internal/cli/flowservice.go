@@ -198,7 +198,7 @@ func (n *noun) flowList(table documentTable, keep func(document) bool) verb {
 			t.Describe(c.out)
 			return nil
 		}
-		if c.flag("yaml") || c.flag("xml") {
+		if c.flag("yaml") {
 			answer, err := c.request(http.MethodGet, c.noun.pool.object, nil)
 			if err != nil {
 				return err
@@ -267,7 +267,7 @@ func (c *call) kept(keep func(document) bool) ([]document, error) {
 
 func (n *noun) flowShow(name string, show func(c *call, d document) error) verb {
 	v := n.showVerb(name, false, nil)
-	v.flags = formatFlags
+	v.flags = n.formatFlags
 	v.run = func(c *call) error {
 		d, err := c.document(c.subjects()[0])
 		switch {
@@ -275,7 +275,7 @@ func (n *noun) flowShow(name string, show func(c *call, d document) error) verb 
 			return err
 		case c.flag("json"):
 			return render.RawJSON(c.out, d.raw)
-		case c.flag("yaml"), c.flag("xml"):
+		case c.flag("yaml"):
 			return render.RawYAML(c.out, d.raw)
 		}
 		return show(c, d)

@@ -58,6 +58,10 @@ func groupCreate(c *call) error {
 	if resources == "" {
 		resources = groupRights
 	}
+	// The group is 0 until it has an id.
+	if _, err := groupRule(0, resources); err != nil {
+		return err
+	}
 	password := c.str("admin_password")
 	if c.str("admin_user") != "" && password == "" {
 		var err error
@@ -79,8 +83,13 @@ func groupCreate(c *call) error {
 	return nil
 }
 
+// groupRule lets the members of a group create objects of some kinds.
+func groupRule(gid int, resources string) (rule, error) {
+	return parseRule(fmt.Sprintf("@%d %s/* CREATE *", gid, resources))
+}
+
 func (c *call) groupRest(gid int, resources, password string) error {
-	rule, err := parseRule(fmt.Sprintf("@%d %s/* CREATE *", gid, resources))
+	rule, err := groupRule(gid, resources)
 	if err != nil {
 		return err
 	}

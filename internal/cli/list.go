@@ -31,8 +31,11 @@ func layoutFlags(f *pflag.FlagSet) {
 
 const expandAll = "*"
 
-func formatFlags(f *pflag.FlagSet) {
-	boolean(f, "xml", "x", "print XML")
+// formatFlags declares the formats of a noun's documents; OneFlow's are JSON.
+func (n *noun) formatFlags(f *pflag.FlagSet) {
+	if !n.flow {
+		boolean(f, "xml", "x", "print XML")
+	}
 	boolean(f, "json", "j", "print JSON")
 	boolean(f, "yaml", "y", "print YAML")
 }
@@ -75,7 +78,7 @@ func (n *noun) listVerb() verb {
 	v.flags = func(f *pflag.FlagSet) {
 		boolean(f, "describe", "d", "say what the columns mean")
 		n.tableFlags(f)
-		formatFlags(f)
+		n.formatFlags(f)
 	}
 	if n.filtered {
 		v.args = []arg{optional(arg{name: "filterflag", kind: argFilter})}
@@ -235,7 +238,7 @@ func (n *noun) showVerb(name string, self bool, more func(*pflag.FlagSet)) verb 
 	v := verb{name: "show", short: "Show one of the " + n.plural(), args: []arg{{name: name, kind: argID, optional: self}}, run: show}
 	v.example = "show 7\nshow 7 --json"
 	v.flags = func(f *pflag.FlagSet) {
-		formatFlags(f)
+		n.formatFlags(f)
 		boolean(f, "decrypt", "", "show encrypted attributes in clear, if you may")
 		if more != nil {
 			more(f)

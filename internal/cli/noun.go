@@ -83,6 +83,7 @@ func noSuchCommand(cmd *cobra.Command, args []string) error {
 		return nil
 	}
 	msg := fmt.Sprintf("Command '%s' not found", args[0])
+	cmd.SuggestionsMinimumDistance = 2
 	if like := cmd.SuggestionsFor(args[0]); len(like) > 0 {
 		msg += ". Did you mean " + strings.Join(like, ", ") + "?"
 	}

@@ -34,7 +34,7 @@ func quotaVerbs(name, what string) []verb {
 			run: func(c *call) error {
 				t, err := c.edit(1, func() (string, error) {
 					n, err := c.doc(c.noun.pool.object+".info", c.subjects()[0])
-					return quotaText(n), err
+					return quotaHelp + quotaText(n), err
 				})
 				if err != nil {
 					return err
@@ -69,7 +69,7 @@ func quotaVerbs(name, what string) []verb {
 			run: func(c *call) error {
 				t, err := c.edit(0, func() (string, error) {
 					n, err := c.doc(what + "quota.info")
-					return quotaText(n), err
+					return quotaHelp + quotaText(n), err
 				})
 				if err != nil {
 					return err
@@ -81,9 +81,9 @@ func quotaVerbs(name, what string) []verb {
 	}
 }
 
-// quotaText renders the limits of an object for the editor.
+// quotaText renders the limits of an object.
 func quotaText(n *doc.Node) string {
-	text := quotaHelp
+	text := ""
 	for _, section := range []string{"DATASTORE_QUOTA", "VM_QUOTA", "NETWORK_QUOTA", "IMAGE_QUOTA"} {
 		if t := doc.TemplateText(n.At(section)); t != "" {
 			text += t + "\n"

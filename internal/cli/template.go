@@ -158,6 +158,9 @@ instantiate web --nic private --user-inputs DOMAIN=example.org`,
 
 func instantiate(c *call) error {
 	id := c.num(0, ownID)
+	if _, err := c.multiple(); err != nil {
+		return err // before anything is asked
+	}
 	extra, err := c.instantiateExtra()
 	if err != nil {
 		return err

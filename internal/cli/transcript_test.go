@@ -95,6 +95,10 @@ func replay(t *testing.T, script string) string {
 	for _, line := range strings.Split(strings.TrimSuffix(script, "\n"), "\n") {
 		switch {
 		case strings.HasPrefix(line, "# "):
+			if blank {
+				out.WriteString("\n")
+			}
+			blank = false
 			out.WriteString(line + "\n")
 		case strings.HasPrefix(line, "$ "):
 			if blank {

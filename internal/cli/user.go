@@ -2,7 +2,6 @@ package cli
 
 import (
 	"fmt"
-	"net/url"
 	"os"
 	"strconv"
 	"strings"
@@ -49,6 +48,9 @@ func userNoun() *noun {
 				if driver == "" {
 					return nil, fmt.Errorf("An Auth driver should be specified")
 				}
+				if !c.given(2) {
+					return []any{driver, ""}, nil // which keeps the password
+				}
 				p, err := c.password(2, false)
 				return []any{driver, p}, err
 			}),
@@ -73,7 +75,7 @@ func userNoun() *noun {
 		},
 		{
 			name: "passwdsearch", short: "Find users by driver and stored password", args: []arg{word("driver"), word("password")}, example: "passwdsearch x509 /CN=ana",
-			flags: flagsOf(layoutFlags, formatFlags), run: passwordSearch,
+			flags: flagsOf(layoutFlags, n.formatFlags), run: passwordSearch,
 		},
 	}
 	n.verbs = append(n.verbs, quotaVerbs("userid", "user")...)
@@ -158,7 +160,17 @@ func umask(c *call) error {
 }
 
 // escape writes what is not plain in a URL as %XX.
-func escape(s string) string { return strings.ReplaceAll(url.QueryEscape(s), "+", "%20") }
+func escape(s string) string {
+	var b strings.Builder
+	for _, c := range []byte(s) {
+		if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("-_.!~*'();/?:@&=+$,[]", c) >= 0 {
+			b.WriteByte(c)
+		} else {
+			fmt.Fprintf(&b, "%%%02X", c)
+		}
+	}
+	return b.String()
+}
 
 func passwordSearch(c *call) error {
 	p, err := c.fetch(&userPool, 0, 0)
@@ -251,7 +263,10 @@ func (c *call) showTokens(p render.Panel, n *doc.Node) error {
 			return id
 		})),
 		left(computed("EGROUP", "", 10, func(t *doc.Node) string {
-			id, _ := group(t)
+			id, all := group(t)
+			if all {
+				return n.Get("GNAME")
+			}
 			gid, err := strconv.Atoi(id)
 			if err != nil {
 				return "-"

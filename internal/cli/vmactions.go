@@ -45,28 +45,39 @@ create web.tmpl --hold --multiple 3`,
 // declare stands for, else standard input's. File and flags exclude each other.
 func (c *call) newTemplate(fileArg int, declare func(*pflag.FlagSet), render func(*call) (string, error)) (string, error) {
 	used := c.used(declare)
-	if len(used) == 0 {
-		t, ok, err := c.template(fileArg)
-		if ok || err != nil {
-			return t, err
-		}
-		if c.str("name") == "" {
-			return "", fmt.Errorf("a template is needed: name a file, feed it to standard input, or describe it with flags (see --help)")
-		}
-	} else if c.given(fileArg) {
-		return "", fmt.Errorf("You cannot pass a template and use template creation options, conflicting options: %s.", joined(used))
+	if c.has("name") {
+		used = append([]string{"name"}, used...)
 	}
-	return render(c)
+	if len(used) > 0 {
+		if c.given(fileArg) {
+			return "", fmt.Errorf("You cannot pass a template and use template creation options, conflicting options: %s.", joined(used))
+		}
+		return render(c)
+	}
+	t, ok, err := c.template(fileArg)
+	if err == nil && !ok {
+		err = fmt.Errorf("a template is needed: name a file, feed it to standard input, or describe it with flags (see --help)")
+	}
+	return t, err
 }
 
 // maxMultiple bounds --multiple.
 const maxMultiple = 10_000
 
-// times does something as often as --multiple says, and stops at an error.
-func (c *call) times(do func(i int) error) error {
+// multiple is the number --multiple gives.
+func (c *call) multiple() (int, error) {
 	n, ok := digits(c.str("multiple"))
 	if !ok || n < 1 || n > maxMultiple {
-		return fmt.Errorf("multiple: expected a number from 1 to %d", maxMultiple)
+		return 0, fmt.Errorf("multiple: expected a number from 1 to %d", maxMultiple)
+	}
+	return n, nil
+}
+
+// times does something as often as --multiple says, and stops at an error.
+func (c *call) times(do func(i int) error) error {
+	n, err := c.multiple()
+	if err != nil {
+		return err
 	}
 	for i := range n {
 		if err := do(i); err != nil {

@@ -17,11 +17,27 @@ func (c *call) vmConf(id int) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	text := doc.TemplateText(n.At("TEMPLATE"), "OS", "FEATURES", "INPUT", "GRAPHICS", "VIDEO", "RAW", "CONTEXT", "CPU_MODEL")
+	conf := n.At("TEMPLATE").Without("CONTEXT")
+	if context := n.At("TEMPLATE/CONTEXT"); context != nil {
+		conf.Kids = append(conf.Kids, context.Without(networkVariables(context)...))
+	}
+	text := doc.TemplateText(conf, "OS", "FEATURES", "INPUT", "GRAPHICS", "VIDEO", "RAW", "CONTEXT", "CPU_MODEL")
 	if backup := doc.TemplateText(n.At("BACKUPS"), "BACKUP_CONFIG"); backup != "" {
 		text += "\n" + backup
 	}
 	return text, nil
+}
+
+// networkVariables names the variables of a context that the core makes of the
+// NICs, ETH0_IP and the like.
+func networkVariables(context *doc.Node) []string {
+	var names []string
+	for _, k := range context.Kids {
+		if rest, ok := strings.CutPrefix(k.Name, "ETH"); ok && rest != "" && rest[0] >= '0' && rest[0] <= '9' {
+			names = append(names, k.Name)
+		}
+	}
+	return names
 }
 
 // attach makes the run of a verb that attaches a device described by --file,
