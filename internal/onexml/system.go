@@ -63,41 +63,12 @@ func AppendACL(dst []byte, r *one.ACLRule) []byte {
 	dst = hex(dst, "RESOURCE", r.Resource)
 	dst = hex(dst, "RIGHTS", r.Rights)
 	dst = hex(dst, "ZONE", r.Zone)
-	dst = bare(dst, "STRING", RuleText(r))
+	dst = bare(dst, "STRING", r.String())
 	return shut(dst, "ACL")
 }
 
 func hex(dst []byte, name string, n uint64) []byte {
 	return shut(strconv.AppendUint(open(dst, name), n, 16), name)
-}
-
-// RuleText returns a rule as people write it: "@1 VM+IMAGE/#5 USE+MANAGE *".
-// Source: identity reference §7.2.
-func RuleText(r *one.ACLRule) string {
-	s := selector(r.User) + " "
-	sep := ""
-	for k := one.KindVM; k <= one.KindBackupJob; k++ {
-		if k != one.KindACL && k != one.KindHook && r.Resource&k.ACLType() != 0 {
-			s += sep + k.String()
-			sep = "+"
-		}
-	}
-	return s + "/" + selector(r.Resource) + " " + one.Right(r.Rights).String() + " " + selector(r.Zone)
-}
-
-func selector(n uint64) string {
-	id := strconv.Itoa(one.ACLID(n))
-	switch {
-	case n&one.ACLIndividual != 0:
-		return "#" + id
-	case n&one.ACLGroup != 0:
-		return "@" + id
-	case n&one.ACLCluster != 0:
-		return "%" + id
-	case n&one.ACLAll != 0:
-		return "*"
-	}
-	return "??"
 }
 
 // AppendConfiguration appends the answer of one.system.config.
