@@ -22,6 +22,7 @@ type embedded struct {
 	etcd   *embed.Etcd
 	single bool
 	tick   time.Duration
+	quota  int64
 	stop   chan struct{}
 	wg     sync.WaitGroup
 }
@@ -49,7 +50,7 @@ func openEmbedded(ctx context.Context, cfg Config) (*embedded, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start etcd: %w", err)
 	}
-	m := &embedded{etcd: etcd, single: cfg.Cluster == nil, tick: cfg.Tick, stop: make(chan struct{})}
+	m := &embedded{etcd: etcd, single: cfg.Cluster == nil, tick: cfg.Tick, quota: cfg.Quota, stop: make(chan struct{})}
 	select {
 	case <-etcd.Server.ReadyNotify():
 	case err = <-etcd.Err():

@@ -74,9 +74,10 @@ func (l *etcdLog) transact(ctx context.Context, epochRev int64, ops []op) (int64
 }
 
 // refused tells errors of etcd after which it is certain that nothing was
-// written: it checks these before it proposes anything.
+// written. ErrNoSpace is not one of them: the write that fills the quota is made,
+// and then answered so.
 func refused(err error) bool {
-	for _, e := range []error{rpctypes.ErrNoSpace, rpctypes.ErrRequestTooLarge, rpctypes.ErrTooManyOps, rpctypes.ErrDuplicateKey, rpctypes.ErrPermissionDenied} {
+	for _, e := range []error{rpctypes.ErrRequestTooLarge, rpctypes.ErrTooManyOps, rpctypes.ErrDuplicateKey, rpctypes.ErrPermissionDenied} {
 		if errors.Is(err, e) {
 			return true
 		}

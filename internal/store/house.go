@@ -17,6 +17,9 @@ func (s *Store) keepHouse() {
 	for _, chore := range []func(context.Context, Term) error{s.migrate, s.sweepRequests, s.compactHistory} {
 		wg.Go(func() { s.keep(chore) })
 	}
+	if db, ok := s.log.(database); ok {
+		wg.Go(func() { s.keepDatabase(db) })
+	}
 	wg.Wait()
 }
 
