@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/trifid-cloud/trifid/internal/agentapi"
+	"github.com/trifid-cloud/trifid/internal/durable"
 )
 
 // epoch is the highest epoch of a server that was seen, in a file unless path
@@ -48,32 +49,10 @@ func (e *epoch) raise(to uint64) error {
 		return nil
 	}
 	if e.path != "" {
-		if err := writeDurably(e.path, strconv.AppendUint(nil, to, 10)); err != nil {
+		if err := durable.WriteFile(e.path, strconv.AppendUint(nil, to, 10)); err != nil {
 			return fmt.Errorf("keep epoch %d: %w", to, err)
 		}
 	}
 	e.seen = to
 	return nil
-}
-
-// writeDurably replaces a file by the new content or leaves the old one, and
-// returns when the disk has it.
-func writeDurably(path string, data []byte) error {
-	next := path + ".new"
-	f, err := os.OpenFile(next, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(next, path); err != nil {
-		return err
-	}
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/trifid-cloud/trifid/internal/agentapi"
+	"github.com/trifid-cloud/trifid/internal/durable"
 	"github.com/trifid-cloud/trifid/internal/hypervisor/sim"
 )
 
@@ -226,7 +227,7 @@ func TestEpochFile(t *testing.T) {
 	if e, err = readEpoch(dir); err != nil || e.seen != 5 {
 		t.Fatalf("read again: %+v, %v, want 5", e, err)
 	}
-	if err := writeDurably(e.path, []byte("five")); err != nil {
+	if err := durable.WriteFile(e.path, []byte("five")); err != nil {
 		t.Fatal(err)
 	}
 	if _, err = readEpoch(dir); err == nil || !strings.Contains(err.Error(), e.path) {
