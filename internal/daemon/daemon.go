@@ -1,0 +1,232 @@
+// Package daemon is a running server: it opens the data directory and the store,
+// puts the service layer, the controllers, the faces and the agent of this host
+// together, and takes them down in the reverse order. Wiring only.
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/trifid-cloud/trifid/internal/auth"
+	"github.com/trifid-cloud/trifid/internal/cloud"
+	"github.com/trifid-cloud/trifid/internal/config"
+	"github.com/trifid-cloud/trifid/internal/lifecycle"
+	"github.com/trifid-cloud/trifid/internal/monitor"
+	"github.com/trifid-cloud/trifid/internal/sched"
+	"github.com/trifid-cloud/trifid/internal/store"
+)
+
+// Options say what to run.
+type Options struct {
+	Config  config.Config
+	Version string
+	// Agent tells to run an agent for this host in process, as "trifid up" does.
+	Agent bool
+	Log   *slog.Logger
+	// Out gets where everything is, then the line "trifid: ready".
+	Out io.Writer
+}
+
+// slowHashes bounds how many password hashes are computed at once: each takes
+// 19 MB and a core for some milliseconds.
+const slowHashes = 2
+
+// Run runs a server until ctx is done.
+func Run(ctx context.Context, o Options) (err error) {
+	dir, err := openDataDir(o.Config.Data)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, dir.close()) }()
+	creds, err := dir.loadCredentials()
+	if err != nil {
+		return err
+	}
+	st, err := store.Open(ctx, store.Config{Dir: dir.join("store"), Logger: o.Log.With("component", "store")})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, st.Close()) }()
+
+	s, err := build(ctx, o, dir, creds, st)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, dir.removeEndpoints()) }()
+	return s.run(ctx)
+}
+
+// server is everything that runs.
+type server struct {
+	Options
+	dir   *dataDir
+	store *store.Store
+	cloud *cloud.Cloud
+	mon   *monitor.Monitor
+	life  *lifecycle.Controller
+	faces []*face
+	parts []part
+}
+
+// part is something that runs until its context is done.
+type part struct {
+	name string
+	run  func(context.Context) error
+}
+
+func (s *server) add(name string, run func(context.Context) error) {
+	s.parts = append(s.parts, part{name, run})
+}
+
+// build puts the server together; nothing runs yet, but its listeners are open.
+func build(ctx context.Context, o Options, dir *dataDir, creds credentials, st *store.Store) (*server, error) {
+	authn, err := auth.New(slowHashes)
+	if err != nil {
+		return nil, err
+	}
+	s := &server{Options: o, dir: dir, store: st}
+	s.mon = monitor.New(nil)
+	if err := s.openFaces(); err != nil {
+		return nil, err
+	}
+	cfg, err := s.cloudConfig(creds)
+	if err != nil {
+		return nil, err
+	}
+	s.cloud = cloud.New(cloud.Options{
+		Store: st, Auth: authn, Config: cfg, Log: o.Log.With("component", "cloud"), Monitor: s.mon,
+	})
+	if err := s.bootstrap(ctx, creds); err != nil {
+		return nil, err
+	}
+	logs := vmLogs{dir: dir.join("log/vms"), zone: o.Config.Zone.ID}
+	s.life = lifecycle.New(lifecycle.Options{
+		Store: st, Cloud: s.cloud, Samples: s.mon, Log: o.Log.With("component", "lifecycle"),
+		LostAfter: o.Config.Core.LostAfter.Std(), LogLine: logs.line,
+	})
+	scheduler := sched.New(sched.Options{Store: st, Cloud: s.cloud, Space: s.mon, Log: o.Log.With("component", "scheduler")})
+	s.add("lifecycle", s.life.Run)
+	s.add("scheduler", scheduler.Run)
+	s.add("simulated hosts", (&simFleet{server: s}).run)
+	if err := s.addFlowAndGate(); err != nil {
+		return nil, err
+	}
+	if o.Agent {
+		if err := s.addAgent(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+func (s *server) cloudConfig(creds credentials) (cloud.Config, error) {
+	c := cloud.DefaultConfig()
+	mac, err := s.Config.MACPrefix()
+	if err != nil {
+		return c, err
+	}
+	c.Zone, c.DatastoreDir, c.EncryptionKey = s.Config.Zone.ID, s.dir.join("datastores"), creds.key
+	c.DevicePrefix, c.CDROMPrefix, c.MACPrefix = s.Config.Core.DevicePrefix, s.Config.Core.CDROMPrefix, mac
+	c.SubmitOnHold, c.OtherPermissions = s.Config.Core.SubmitOnHold, s.Config.Core.OtherPermissions
+	c.DefaultCost = cloud.Cost{CPU: s.Config.Core.CPUCost, Memory: s.Config.Core.MemoryCost, Disk: s.Config.Core.DiskCost}
+	c.DoneRetention = s.Config.Core.DoneRetention.Std()
+	c.OneGateEndpoint = s.Config.Gate.Endpoint
+	if c.OneGateEndpoint == "" {
+		c.OneGateEndpoint = s.face("gate").guestURL()
+	}
+	return c, nil
+}
+
+// run runs every part until ctx is done or one of them fails, and waits for all.
+func (s *server) run(ctx context.Context) error {
+	inner, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var wg sync.WaitGroup
+	start := func(name string, run func(context.Context) error) {
+		wg.Go(func() {
+			if err := run(inner); err != nil && inner.Err() == nil {
+				cancel(fmt.Errorf("%s: %w", name, err))
+			}
+		})
+	}
+	for _, p := range s.parts {
+		start(p.name, p.run)
+	}
+	for _, f := range s.faces {
+		start(f.name, f.server.Run)
+	}
+	err := s.announce()
+	if err == nil {
+		select {
+		case <-inner.Done():
+			err = context.Cause(inner)
+		case <-s.store.Done():
+			err = s.store.Err()
+		}
+	}
+	cancel(err)
+	wg.Wait()
+	if ctx.Err() != nil {
+		return nil // asked to stop
+	}
+	return err
+}
+
+// announce tells where everything is, when it is.
+func (s *server) announce() error {
+	e := Endpoints{Core: s.face("core").url("/RPC2"), Flow: s.face("flow").url(""), Gate: s.face("gate").url("")}
+	if err := s.dir.writeEndpoints(e); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(s.Out, `trifid %s
+  core (XML-RPC)  %s
+  flow            %s
+  gate            %s (guests: %s)
+  data            %s
+  credentials     %s
+trifid: ready
+`, s.Version, e.Core, e.Flow, e.Gate, s.cloud.Config().OneGateEndpoint, s.dir.path, s.dir.join("auth/one_auth"))
+	if err != nil {
+		return fmt.Errorf("announce: %w", err)
+	}
+	return nil
+}
+
+func (s *server) face(name string) *face {
+	for _, f := range s.faces {
+		if f.name == name {
+			return f
+		}
+	}
+	return nil
+}
+
+// bootstrap makes the objects of a fresh installation.
+func (s *server) bootstrap(ctx context.Context, creds credentials) error {
+	driver := "ssh"
+	if s.Config.Hypervisor.Driver == "sim" {
+		driver = "dummy"
+	}
+	safe := ""
+	for i, d := range s.Config.Images.SafeDirs {
+		if i > 0 {
+			safe += " "
+		}
+		safe += d
+	}
+	endpoint := s.Config.Zone.Endpoint
+	if endpoint == "" {
+		endpoint = s.face("core").url("/RPC2")
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	return s.cloud.Bootstrap(ctx, cloud.Bootstrap{
+		Oneadmin: creds.oneadmin, Serveradmin: creds.serveradmin, ZoneName: s.Config.Zone.Name, Endpoint: endpoint,
+		SafeDirs: safe, Driver: driver,
+	})
+}

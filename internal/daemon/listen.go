@@ -1,0 +1,67 @@
+package daemon
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+
+	"github.com/trifid-cloud/trifid/internal/server/httpd"
+)
+
+// face is one protocol on one listener. Its handler is set before it runs: what
+// it serves is built when the listeners are open, because guests are told their
+// addresses.
+type face struct {
+	name    string
+	server  *httpd.Server
+	handler http.Handler
+}
+
+// openFaces binds the addresses of all faces.
+func (s *server) openFaces() error {
+	for _, f := range []struct{ name, addr string }{
+		{"core", s.Config.Listen.Core}, {"flow", s.Config.Listen.Flow}, {"gate", s.Config.Listen.Gate},
+	} {
+		face := &face{name: f.name}
+		srv, err := httpd.Listen(httpd.Config{
+			Addr: f.addr, Log: s.Log.With("component", f.name),
+			Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { face.handler.ServeHTTP(w, r) }),
+		})
+		if err != nil {
+			return fmt.Errorf("listen for %s: %w; give another address with --listen or in the configuration", f.name, err)
+		}
+		face.server = srv
+		s.faces = append(s.faces, face)
+	}
+	return nil
+}
+
+func (f *face) addr() *net.TCPAddr { return f.server.Addr().(*net.TCPAddr) }
+
+// url returns where the face answers. A wildcard address is named by one that
+// works from this machine.
+func (f *face) url(path string) string {
+	host := f.addr().IP.String()
+	if f.addr().IP.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return "http://" + net.JoinHostPort(host, fmt.Sprint(f.addr().Port)) + path
+}
+
+// guestURL returns where guests reach the face: its own address, or for a
+// wildcard the machine's first address that others can reach.
+func (f *face) guestURL() string {
+	if !f.addr().IP.IsUnspecified() {
+		return f.url("")
+	}
+	addrs, err := net.InterfaceAddrs()
+	if err != nil {
+		return f.url("")
+	}
+	for _, a := range addrs {
+		if n, ok := a.(*net.IPNet); ok && n.IP.IsGlobalUnicast() && n.IP.To4() != nil {
+			return "http://" + net.JoinHostPort(n.IP.String(), fmt.Sprint(f.addr().Port))
+		}
+	}
+	return f.url("")
+}

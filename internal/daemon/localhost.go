@@ -1,0 +1,136 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/user"
+	"strconv"
+
+	"github.com/trifid-cloud/trifid/internal/agent"
+	"github.com/trifid-cloud/trifid/internal/agentapi"
+	"github.com/trifid-cloud/trifid/internal/agentapi/inproc"
+	"github.com/trifid-cloud/trifid/internal/auth"
+	"github.com/trifid-cloud/trifid/internal/config"
+	"github.com/trifid-cloud/trifid/internal/disk"
+	"github.com/trifid-cloud/trifid/internal/hostnet"
+	"github.com/trifid-cloud/trifid/internal/hypervisor/libvirt"
+	"github.com/trifid-cloud/trifid/internal/store"
+)
+
+// localHost is the agent of the machine this process runs on.
+type localHost struct {
+	cfg     config.Config
+	dir     *dataDir
+	version string
+	log     *slog.Logger
+	connect func(host string, id int) agentapi.Connector
+	// register tells the cloud of the host and returns its id; nil where the
+	// server knows the host by its certificate.
+	register func(ctx context.Context, name, driver string) (int, error)
+}
+
+// addAgent adds the agent of this host to a server.
+func (s *server) addAgent(context.Context) error {
+	if s.Config.Hypervisor.Driver == "sim" {
+		return nil // the fleet of simulated hosts has its own
+	}
+	h := &localHost{
+		cfg: s.Config, dir: s.dir, version: s.Version, log: s.Log.With("component", "agent"),
+		connect:  func(string, int) agentapi.Connector { return inproc.New(s.life, s.Log.With("component", "agent")) },
+		register: s.registerHost,
+	}
+	s.add("agent", func(ctx context.Context) error {
+		return s.store.Lead(ctx, func(ctx context.Context, _ store.Term) error {
+			err := h.run(ctx)
+			if ctx.Err() != nil {
+				return nil
+			}
+			return err
+		})
+	})
+	return nil
+}
+
+// registerHost returns the id of the host of that name, creating it if need be.
+func (s *server) registerHost(ctx context.Context, name, driver string) (int, error) {
+	if id, ok := s.store.View().HostNames.Find(name); ok {
+		return id, nil
+	}
+	id, err := s.cloud.AllocateHost(ctx, auth.System("bootstrap"), name, driver, driver, -1)
+	if err != nil {
+		return -1, fmt.Errorf("register this host: %w", err)
+	}
+	return id, nil
+}
+
+// run finds out what the machine can do and runs its agent.
+func (h *localHost) run(ctx context.Context) error {
+	name := h.cfg.Agent.Host
+	if name == "" {
+		var err error
+		if name, err = os.Hostname(); err != nil {
+			return fmt.Errorf("name of this host: %w", err)
+		}
+	}
+	typ, reason, err := libvirt.Probe{
+		Force: h.cfg.Hypervisor.Type, Kernel: h.cfg.Hypervisor.ProbeKernel, Cache: h.dir.join("agent/probe.json"),
+	}.Find(ctx)
+	if err != nil {
+		h.log.Warn("probe of hardware virtualization", "err", err)
+	}
+	h.log.Info("domain type chosen", "type", typ, "because", reason)
+	if _, err := os.Stat(h.cfg.Hypervisor.LibvirtSocket); err != nil {
+		h.log.Warn("libvirt is not there yet; machines will wait for it. Install libvirt, name its socket in hypervisor.libvirt_socket, or run with --hypervisor sim",
+			"socket", h.cfg.Hypervisor.LibvirtSocket)
+	}
+	driver, err := libvirt.New(libvirt.Config{Socket: h.cfg.Hypervisor.LibvirtSocket, Type: typ, Version: h.version, Logger: h.log})
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err := driver.Close(); err != nil {
+			h.log.Warn("hypervisor not closed", "err", err)
+		}
+	}()
+	disks, err := disk.New(disk.Config{Base: h.dir.join("datastores"), Owner: qemuOwner()})
+	if err != nil {
+		return err
+	}
+	id := -1
+	if h.register != nil {
+		if id, err = h.register(ctx, name, typ); err != nil {
+			return err
+		}
+	}
+	a, err := agent.New(agent.Config{
+		HostName: name, HostID: id, Version: h.version, Driver: driver, Disks: disks, Networks: hostnet.New(hostnet.Config{}),
+		StateDir: h.dir.join("agent"), Connector: h.connect(name, id), Logger: h.log,
+		HostInterval: h.cfg.Agent.HostInterval.Std(), VMInterval: h.cfg.Agent.VMInterval.Std(),
+		ShutdownRepeat: h.cfg.Agent.ShutdownRepeat.Std(),
+	})
+	if err != nil {
+		return err
+	}
+	if err := a.Run(ctx); err != nil && !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}
+
+// qemuOwner returns who Debian's libvirt runs QEMU as, nil when there is no such
+// account: then files are left to this process's own user.
+func qemuOwner() *disk.Owner {
+	u, err := user.Lookup("libvirt-qemu")
+	if err != nil || os.Geteuid() != 0 {
+		return nil
+	}
+	uid, err1 := strconv.Atoi(u.Uid)
+	gid, err2 := strconv.Atoi(u.Gid)
+	if err1 != nil || err2 != nil {
+		return nil
+	}
+	return &disk.Owner{UID: uid, GID: gid}
+}

@@ -1,0 +1,137 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+
+	"github.com/trifid-cloud/trifid/internal/agent"
+	"github.com/trifid-cloud/trifid/internal/agentapi/inproc"
+	"github.com/trifid-cloud/trifid/internal/auth"
+	"github.com/trifid-cloud/trifid/internal/hypervisor/sim"
+	"github.com/trifid-cloud/trifid/internal/one"
+	"github.com/trifid-cloud/trifid/internal/store"
+)
+
+// simFleet runs an agent in process for every host with the "dummy" driver: a
+// host without hardware, as OpenNebula's users know it. Its domains are kept in a
+// journal, so that they outlive a crash of the server as real ones do.
+type simFleet struct {
+	server *server
+
+	wg     sync.WaitGroup
+	agents map[int]context.CancelFunc
+}
+
+const dummyDriver = "dummy"
+
+// run follows the hosts while this member leads.
+func (f *simFleet) run(ctx context.Context) error {
+	return f.server.store.Lead(ctx, func(ctx context.Context, _ store.Term) error {
+		f.agents = map[int]context.CancelFunc{}
+		defer f.wg.Wait()
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		if err := f.firstHost(ctx); err != nil {
+			return err
+		}
+		st := f.server.store.View()
+		feed := f.server.store.Subscribe(st)
+		for {
+			if err := f.reconcile(ctx, st); err != nil {
+				return err
+			}
+			next, err := nextHosts(ctx, feed)
+			var lag *store.ResyncError
+			switch {
+			case ctx.Err() != nil:
+				return nil
+			case errors.As(err, &lag):
+				next, feed = lag.State, f.server.store.Subscribe(lag.State)
+			case err != nil:
+				return err
+			}
+			st = next
+		}
+	})
+}
+
+// nextHosts waits for a state in which the hosts have changed.
+func nextHosts(ctx context.Context, feed *store.Feed) (*store.State, error) {
+	for {
+		c, err := feed.Next(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, ch := range c.Changes {
+			if ch.Kind == store.KindHost && (ch.Old == nil || ch.New == nil) {
+				return c.State, nil
+			}
+		}
+	}
+}
+
+// firstHost gives a fresh cloud that is to run on simulated hosts one of them.
+func (f *simFleet) firstHost(ctx context.Context) error {
+	if f.server.Config.Hypervisor.Driver != "sim" || f.server.store.View().Counters.At("host") > 0 {
+		return nil
+	}
+	_, err := f.server.cloud.AllocateHost(ctx, auth.System("bootstrap"), "sim", dummyDriver, dummyDriver, -1)
+	if err != nil {
+		return fmt.Errorf("register the first simulated host: %w", err)
+	}
+	return nil
+}
+
+// reconcile starts agents of new hosts and stops those of hosts that are gone.
+func (f *simFleet) reconcile(ctx context.Context, st *store.State) error {
+	for id, stop := range f.agents {
+		if _, ok := st.Hosts.Get(id); !ok {
+			stop()
+			delete(f.agents, id)
+			f.server.mon.ForgetHost(id)
+		}
+	}
+	for id, h := range st.Hosts.All() {
+		if _, running := f.agents[id]; running || h.VMMad != dummyDriver {
+			continue
+		}
+		if err := f.start(ctx, h); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (f *simFleet) start(ctx context.Context, h *one.Host) error {
+	c := f.server.Config
+	s, err := sim.New(sim.Config{
+		Hostname: h.Name, CPU: int64(c.Hypervisor.Sim.CPU) * 100, MemoryKB: c.Hypervisor.Sim.MemoryMB << 10,
+		Journal:   f.server.dir.join("sim/" + strconv.Itoa(h.ID) + ".journal"),
+		Behaviour: sim.Behaviour{BootTime: c.Hypervisor.Sim.BootTime.Std(), FailureRate: c.Hypervisor.Sim.FailureRate},
+	})
+	if err != nil {
+		return fmt.Errorf("simulated host %s: %w", h.Name, err)
+	}
+	log := f.server.Log.With("component", "agent", "host", h.Name)
+	a, err := agent.New(agent.Config{
+		HostName: h.Name, HostID: h.ID, Version: f.server.Version, Driver: s, Connector: inproc.New(f.server.life, log), Logger: log,
+		HostInterval: c.Agent.HostInterval.Std(), VMInterval: c.Agent.VMInterval.Std(), ShutdownRepeat: c.Agent.ShutdownRepeat.Std(),
+	})
+	if err != nil {
+		return fmt.Errorf("simulated host %s: %w", h.Name, err)
+	}
+	ctx, stop := context.WithCancel(ctx)
+	f.agents[h.ID] = stop
+	f.wg.Go(func() {
+		if err := a.Run(ctx); err != nil && ctx.Err() == nil {
+			log.Error("agent of a simulated host ended", "err", err)
+		}
+		if err := s.Close(); err != nil {
+			log.Warn("simulated host not closed", "err", err)
+		}
+	})
+	return nil
+}
