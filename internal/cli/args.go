@@ -111,16 +111,19 @@ func (c *call) resolve() error {
 	return nil
 }
 
-// maxRange bounds the ids one range of a list may name.
-const maxRange = 100_000
+// maxIDs bounds the ids a list may name.
+const maxIDs = 100_000
 
 // ids reads a list: numbers, ranges such as 8..15, and names.
 func (c *call) ids(p *pool, list string) ([]int, error) {
 	var out []int
 	for _, s := range strings.Split(list, ",") {
 		if from, to, ok := splitRange(s); ok {
-			if to < from || to-from >= maxRange {
-				return nil, fmt.Errorf("range %s: expected at most %d ids, ascending", s, maxRange)
+			if to < from {
+				return nil, fmt.Errorf("range %s: expected the lower id first", s)
+			}
+			if to-from >= maxIDs-len(out) {
+				return nil, fmt.Errorf("range %s: expected a list of at most %d ids", s, maxIDs)
 			}
 			for id := from; id <= to; id++ {
 				out = append(out, id)

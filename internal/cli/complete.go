@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -39,6 +40,9 @@ func (n *noun) complete(a *app, v verb) cobra.CompletionFunc {
 			p = &n.pool
 		}
 		c := &call{app: a, ctx: ctx, flags: cmd.Flags(), noun: n, verb: v}
+		if (c.has("user") || c.has("username")) && !c.has("password") {
+			return nil, cobra.ShellCompDirectiveNoFileComp // a shell cannot be asked for one
+		}
 		all, err := c.names(p)
 		if err != nil {
 			return nil, cobra.ShellCompDirectiveNoFileComp
@@ -54,6 +58,7 @@ func (n *noun) complete(a *app, v verb) cobra.CompletionFunc {
 				out = append(out, before+name)
 			}
 		}
+		slices.Sort(out)
 		return out, cobra.ShellCompDirectiveNoFileComp
 	}
 }

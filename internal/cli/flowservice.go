@@ -104,7 +104,7 @@ func flowNoun() *noun {
 	n.groups = []group{{name: "service", short: "Act upon all roles of a service", verbs: []verb{
 		{
 			name: "action", short: "Act upon the VMs of every role", args: []arg{self("service"), word("vm_action")}, flags: batchFlags,
-			example: "service action web poweroff",
+			example: "action web poweroff",
 			run: func(c *call) error {
 				p, err := batchParams(c, c.text(1))
 				if err != nil {
@@ -117,7 +117,7 @@ func flowNoun() *noun {
 			},
 		},
 		{
-			name: "sched-delete", short: "Delete a scheduled action of every role", args: []arg{self("service"), num("sched_id")}, example: "service sched-delete web 3",
+			name: "sched-delete", short: "Delete a scheduled action of every role", args: []arg{self("service"), num("sched_id")}, example: "sched-delete web 3",
 			run: func(c *call) error {
 				return c.every("Scheduled action deleted", func(id int) error {
 					_, err := c.request(http.MethodDelete, c.path(id, "/sched_action/"+c.text(1)), nil)

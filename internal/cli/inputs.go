@@ -82,7 +82,8 @@ func (c *call) canAsk() bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// askInput returns the answer to one input, asking until it fits.
+// askInput returns the answer to one input, or its default without somebody to
+// answer.
 func (c *call) askInput(in userInput) (string, error) {
 	if in.kind == "fixed" {
 		return in.initial, nil
@@ -93,6 +94,11 @@ func (c *call) askInput(in userInput) (string, error) {
 		}
 		return in.encode(in.initial), nil
 	}
+	return c.prompt(in)
+}
+
+// prompt asks until the answer fits.
+func (c *call) prompt(in userInput) (string, error) {
 	fmt.Fprintf(c.io.Err, "  * (%s) %s\n", in.name, in.text)
 	question := "    "
 	if in.initial != "" {

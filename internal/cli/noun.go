@@ -61,8 +61,12 @@ func (n *noun) build(a *app, name string) *cobra.Command {
 	if name == n.alias {
 		cmd.Aliases = []string{n.cmd}
 	}
+	called := name
+	if name == n.alias {
+		called = "trifid " + name
+	}
 	for _, v := range n.verbs {
-		cmd.AddCommand(n.command(a, v))
+		cmd.AddCommand(n.command(a, v, called))
 	}
 	for _, g := range n.groups {
 		sub := &cobra.Command{
@@ -70,7 +74,7 @@ func (n *noun) build(a *app, name string) *cobra.Command {
 			RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		}
 		for _, v := range g.verbs {
-			sub.AddCommand(n.command(a, v))
+			sub.AddCommand(n.command(a, v, called+" "+g.name))
 		}
 		cmd.AddCommand(sub)
 	}
@@ -90,7 +94,8 @@ func noSuchCommand(cmd *cobra.Command, args []string) error {
 	return fmt.Errorf("%s\nrun '%s --help' for the commands there are", msg, cmd.CommandPath())
 }
 
-func (n *noun) command(a *app, v verb) *cobra.Command {
+// command makes the command of a verb; parent is the line that leads to it.
+func (n *noun) command(a *app, v verb, parent string) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:    usage(v),
 		Short:  v.short,
@@ -112,19 +117,19 @@ func (n *noun) command(a *app, v verb) *cobra.Command {
 		v.flags(cmd.Flags())
 	}
 	n.connectionFlags(cmd.Flags())
-	setExample(cmd, n, v)
+	cmd.Example = v.examples(parent)
 	return cmd
 }
 
-// setExample completes the examples with the name the command is called by.
-func setExample(cmd *cobra.Command, n *noun, v verb) {
+// examples completes the examples with what they are called by.
+func (v verb) examples(parent string) string {
 	var lines []string
 	for _, l := range strings.Split(strings.TrimSpace(v.example), "\n") {
 		if l = strings.TrimSpace(l); l != "" {
-			lines = append(lines, "  "+n.cmd+" "+l)
+			lines = append(lines, "  "+parent+" "+l)
 		}
 	}
-	cmd.Example = strings.Join(lines, "\n")
+	return strings.Join(lines, "\n")
 }
 
 // connectionFlags declares the flags every command has.

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+
+	"github.com/trifid-cloud/trifid/internal/client/doc"
 )
 
 // scheduleFlags let an action happen later. Source: VM lifecycle reference §6.
@@ -132,7 +134,7 @@ func orScheduled(action func(c *call) string, args func(c *call) string, now fun
 }
 
 // quoted writes a value as template text.
-func quoted(s string) string { return `"` + strings.ReplaceAll(s, `"`, `\"`) + `"` }
+func quoted(s string) string { return doc.Quote(s) }
 
 // schedVerbs change the scheduled actions of VMs.
 func schedVerbs() []verb {

@@ -31,7 +31,7 @@ func (p *Progress) Step() {
 			bar[i] = '='
 		}
 	}
-	p.s.Printf("\r[%s] %d/%d %s", bar, p.done, p.total, p.label)
+	p.s.raw(fmt.Sprintf("\r[%s] %d/%d %s", bar, p.done, p.total, p.label))
 	if p.done == p.total {
 		p.Clear()
 	}
@@ -40,11 +40,8 @@ func (p *Progress) Step() {
 // Clear removes the bar, so that a message can be written in its place.
 func (p *Progress) Clear() {
 	if p.visible() {
-		p.s.Print("\r\x1b[K")
+		p.s.raw("\r\x1b[K")
 	}
 }
 
 func (p *Progress) visible() bool { return p.s.Decorated && p.total > 1 }
-
-// String tells the count, for messages.
-func (p *Progress) String() string { return fmt.Sprintf("%d/%d", p.done, p.total) }

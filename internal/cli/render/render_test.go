@@ -2,12 +2,16 @@ package render_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"flag"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
+
+	"go.yaml.in/yaml/v3"
 
 	"github.com/trifid-cloud/trifid/internal/cli/render"
 	"github.com/trifid-cloud/trifid/internal/client/doc"
@@ -186,6 +190,23 @@ func TestFormats(t *testing.T) {
 	}
 }
 
+func TestTerminalIsNotCommanded(t *testing.T) {
+	evil := []row{{"1", "\x1b[2J\u009bx", "runn"}}
+	for _, decorated := range []bool{false, true} {
+		var out bytes.Buffer
+		s := render.NewScreen(&out, "")
+		s.Decorated = decorated
+		if err := table.Print(s, evil, render.Layout{NoHeader: true}); err != nil {
+			t.Fatal(err)
+		}
+		render.Panel{Screen: s, KeyWidth: 5}.Field("NAME", "\x1b[2J\r")
+		s.Println("said \x1b[2J")
+		if got := strings.Count(out.String(), "\x1b[2J"); decorated && got != 0 || !decorated && got != 3 {
+			t.Errorf("decorated %v: %q", decorated, &out)
+		}
+	}
+}
+
 func TestProgress(t *testing.T) {
 	var out bytes.Buffer
 	s := render.NewScreen(&out, "")
@@ -199,7 +220,54 @@ func TestProgress(t *testing.T) {
 	if !strings.Contains(out.String(), "2/2 VMs") || !strings.HasSuffix(out.String(), "\x1b[K") {
 		t.Errorf("got %q", out.String())
 	}
-	if p.String() != "2/2" {
-		t.Error("miscounted")
+}
+
+// What users write about a layout is refused or obeyed.
+func FuzzLayout(f *testing.F) {
+	for _, s := range []string{"NAME", "NAME=20", "ID>=9", "STAT!=fail", "NAME~web", "NAME=0.5", "=", "NAME=-1", "ID=99999999999"} {
+		f.Add(s, 80)
 	}
+	f.Fuzz(func(t *testing.T, s string, width int) {
+		words := strings.Split(s, ",")
+		for _, l := range []render.Layout{
+			{List: words}, {Filter: words}, {Filter: words, Operator: "OR"}, {Size: words}, {Expand: words}, {Adjust: words}, {CSV: true, CSVDel: s},
+		} {
+			var out bytes.Buffer
+			screen := render.NewScreen(&out, "")
+			screen.Width = width
+			if err := table.Print(screen, rows, l); err != nil && out.Len() > 0 {
+				t.Errorf("%+v: printed %q and failed: %v", l, &out, err)
+			}
+		}
+	})
+}
+
+// A document printed as JSON or YAML is still the same document.
+func FuzzDocuments(f *testing.F) {
+	f.Add(template)
+	f.Add(vmPool)
+	f.Add("<VM><NAME>YES</NAME><MAC>02:00:0a</MAC><A>1e3</A><B>- x</B><C># no</C><D>null</D></VM>")
+	f.Fuzz(func(t *testing.T, s string) {
+		n, err := doc.Parse(s)
+		if err != nil {
+			return
+		}
+		var asJSON, asYAML bytes.Buffer
+		if err := render.JSON(render.NewScreen(&asJSON, ""), n); err != nil {
+			t.Fatal(err)
+		}
+		if err := render.YAML(render.NewScreen(&asYAML, ""), n); err != nil {
+			t.Fatal(err)
+		}
+		var a, b any
+		if err := json.Unmarshal(asJSON.Bytes(), &a); err != nil {
+			t.Fatalf("%v in %s", err, &asJSON)
+		}
+		if err := yaml.Unmarshal(asYAML.Bytes(), &b); err != nil {
+			t.Fatalf("%v in %s", err, &asYAML)
+		}
+		if !reflect.DeepEqual(a, b) {
+			t.Errorf("%s\nis not\n%s", &asJSON, &asYAML)
+		}
+	})
 }

@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"unicode"
 
 	"golang.org/x/term"
 )
@@ -42,11 +43,27 @@ func NewScreen(w io.Writer, noColor string) *Screen {
 // Err returns the first error of writing.
 func (s *Screen) Err() error { return s.err }
 
-// Print writes text as it is.
-func (s *Screen) Print(text string) {
+// Print writes text. Control characters, which names and templates of others may
+// hold, do not reach a terminal.
+func (s *Screen) Print(text string) { s.raw(s.plain(text)) }
+
+func (s *Screen) raw(text string) {
 	if s.err == nil {
 		_, s.err = io.WriteString(s.w, text)
 	}
+}
+
+// plain returns text that cannot command a terminal; a pipe gets it as it is.
+func (s *Screen) plain(text string) string {
+	if s.Width == 0 && !s.Decorated {
+		return text
+	}
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) && r != '\n' && r != '\t' {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, text)
 }
 
 // Println writes a line.
@@ -58,7 +75,7 @@ func (s *Screen) Printf(format string, args ...any) { s.Print(fmt.Sprintf(format
 // Clear empties a terminal, as "top" does between two listings.
 func (s *Screen) Clear() {
 	if s.Width > 0 {
-		s.Print("\x1b[2J\x1b[H")
+		s.raw("\x1b[2J\x1b[H")
 	}
 }
 
@@ -73,6 +90,7 @@ const (
 
 // heading writes a line in bold, underlined if asked.
 func (s *Screen) heading(text string, underline bool) {
+	text = s.plain(text)
 	if s.Decorated {
 		style := ansiBold
 		if underline {
@@ -80,7 +98,7 @@ func (s *Screen) heading(text string, underline bool) {
 		}
 		text = style + text + ansiReset
 	}
-	s.Println(text)
+	s.raw(text + "\n")
 }
 
 // stateColours maps the states listings paint. Source: OneFlow reference §7.4;

@@ -53,12 +53,12 @@ func (t Table[R]) Print(s *Screen, rows []R, l Layout) error {
 	line := make([]string, len(shown))
 	for _, row := range cells {
 		for i, c := range shown {
-			line[i] = c.cell(row[i])
+			line[i] = s.plain(c.cell(row[i]))
 			if c.State {
 				line[i] = s.paint(line[i])
 			}
 		}
-		s.Println(strings.TrimRight(strings.Join(line, " "), " "))
+		s.raw(strings.TrimRight(strings.Join(line, " "), " ") + "\n")
 	}
 	return s.Err()
 }

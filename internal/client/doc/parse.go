@@ -14,9 +14,9 @@ const MaxDepth = 64
 // Parse reads a document: one root element, perhaps behind an XML declaration.
 // It knows what the API writes — elements, character data, CDATA, the five
 // entities and numeric references, comments — and skips attributes. Elements
-// nested deeper than MaxDepth are refused.
+// nested deeper than MaxDepth are refused; bytes that are not UTF-8 become U+FFFD.
 func Parse(s string) (*Node, error) {
-	p := parser{s: s}
+	p := parser{s: strings.ToValidUTF8(s, string(utf8.RuneError))}
 	root, err := p.document()
 	if err != nil {
 		return nil, fmt.Errorf("parse XML document: %w at byte %d", err, p.i)

@@ -28,7 +28,7 @@ func templateText(n *Node, brk, tab string, only []string) string {
 		case len(k.Kids) > 0:
 			lines = append(lines, vectorText(k, brk, tab))
 		case k.HasText:
-			lines = append(lines, k.Name+"="+quote(k.Text))
+			lines = append(lines, k.Name+"="+Quote(k.Text))
 		}
 	}
 	return strings.Join(lines, "\n")
@@ -38,10 +38,18 @@ func vectorText(n *Node, brk, tab string) string {
 	var pairs []string
 	for _, k := range n.Kids {
 		if k.HasText {
-			pairs = append(pairs, tab+k.Name+"="+quote(k.Text))
+			pairs = append(pairs, tab+k.Name+"="+Quote(k.Text))
 		}
 	}
 	return n.Name + "=[" + brk + strings.Join(pairs, ","+brk) + " ]"
 }
 
-func quote(s string) string { return `"` + strings.ReplaceAll(s, `"`, `\"`) + `"` }
+// Quote writes a value as template text. The only escape there is, is that of a
+// quote, so a value that ends in a backslash gets a blank behind it: it would
+// swallow the rest of the template.
+func Quote(s string) string {
+	if strings.HasSuffix(s, `\`) {
+		s += " "
+	}
+	return `"` + strings.ReplaceAll(s, `"`, `\"`) + `"`
+}
