@@ -11,6 +11,8 @@ import (
 	"sync"
 	"time"
 
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.etcd.io/etcd/pkg/v3/featuregate"
 	"go.etcd.io/etcd/server/v3/embed"
 	"go.etcd.io/etcd/server/v3/etcdserver"
 	"go.etcd.io/etcd/server/v3/etcdserver/api/v3client"
@@ -24,7 +26,9 @@ type embedded struct {
 	tick   time.Duration
 	quota  int64
 	stop   chan struct{}
-	wg     sync.WaitGroup
+	// joining is told of members that were added here.
+	joining chan struct{}
+	wg      sync.WaitGroup
 }
 
 // maxTxnOps is etcd's bound of operations in one request: a batch, and what may
@@ -50,7 +54,7 @@ func openEmbedded(ctx context.Context, cfg Config) (*embedded, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start etcd: %w", err)
 	}
-	m := &embedded{etcd: etcd, single: cfg.Cluster == nil, tick: cfg.Tick, quota: cfg.Quota, stop: make(chan struct{})}
+	m := &embedded{etcd: etcd, single: cfg.Cluster == nil, tick: cfg.Tick, quota: cfg.Quota, stop: make(chan struct{}), joining: make(chan struct{}, 1)}
 	select {
 	case <-etcd.Server.ReadyNotify():
 	case err = <-etcd.Err():
@@ -64,6 +68,11 @@ func openEmbedded(ctx context.Context, cfg Config) (*embedded, error) {
 		return nil, fmt.Errorf("start etcd: %w", err)
 	}
 	m.client = v3client.New(etcd.Server)
+	if cfg.Cluster != nil {
+		if err := m.tellPeers(ctx, cfg.Cluster.AdvertisePeer); err != nil {
+			return nil, errors.Join(err, m.close())
+		}
+	}
 	return m, nil
 }
 
@@ -123,6 +132,14 @@ func clusterMember(ec *embed.Config, name string, c *Cluster) error {
 	}
 	if c.Join {
 		ec.ClusterState = embed.ClusterStateFlagExisting
+	}
+	gate, ok := ec.ServerFeatureGate.(featuregate.MutableFeatureGate)
+	if !ok {
+		return errors.New("etcd does not let its features be set")
+	}
+	// Members compare what they hold when they start and after compactions.
+	if err := gate.Set("InitialCorruptCheck=true,CompactHashCheck=true"); err != nil {
+		return fmt.Errorf("have etcd look for corruption: %w", err)
 	}
 	if c.CertFile != "" {
 		ec.PeerTLSInfo.CertFile, ec.PeerTLSInfo.KeyFile = c.CertFile, c.KeyFile
@@ -200,9 +217,15 @@ func leads(srv *etcdserver.EtcdServer) bool { return srv.Leader() == srv.MemberI
 func (m *embedded) close() error {
 	close(m.stop)
 	m.wg.Wait()
-	err := m.client.Close()
+	err := closeClient(m.client)
 	m.etcd.Close()
-	if err != nil && !errors.Is(err, context.Canceled) {
+	return err
+}
+
+// closeClient closes a client within the process, which always answers that its
+// context has ended.
+func closeClient(c *clientv3.Client) error {
+	if err := c.Close(); err != nil && !errors.Is(err, context.Canceled) {
 		return fmt.Errorf("close etcd's client: %w", err)
 	}
 	return nil

@@ -14,7 +14,11 @@ const housePeriod = time.Minute
 // keepHouse runs what the store does of its own accord, until it closes.
 func (s *Store) keepHouse() {
 	var wg sync.WaitGroup
-	for _, chore := range []func(context.Context, Term) error{s.migrate, s.sweepRequests, s.compactHistory} {
+	chores := []func(context.Context, Term) error{s.migrate, s.sweepRequests, s.compactHistory}
+	if m, ok := s.log.(*embedded); ok && !m.single {
+		chores = append(chores, s.promoteLearners)
+	}
+	for _, chore := range chores {
 		wg.Go(func() { s.keep(chore) })
 	}
 	if db, ok := s.log.(database); ok {
