@@ -12,6 +12,11 @@ import (
 	"github.com/trifid-cloud/trifid/internal/contextdisk"
 )
 
+// padding is what is behind the content of a context disk, as much as other
+// makers of CDs leave. BusyBox looks for file systems up to 68 KiB from the start
+// of a disk, and takes a shorter one for broken: its guests would find no context.
+const padding = 150 * 2048
+
 // Context writes the context disk of a VM anew, in one step: a guest that has
 // the old one keeps it whole. It holds secrets, so that only QEMU may read it.
 // Source: resources reference §1.7 and §5.2.
@@ -41,9 +46,13 @@ func (h *Host) Context(_ context.Context, m *agentapi.Machine) error {
 		}
 		defer func() { err = errors.Join(err, out.Close()) }()
 		buf := bufio.NewWriterSize(out, 1<<20)
-		if _, err := contextdisk.Build(buf, spec); err != nil {
+		size, err := contextdisk.Build(buf, spec)
+		if err != nil {
 			return err
 		}
-		return buf.Flush()
+		if err := buf.Flush(); err != nil {
+			return err
+		}
+		return out.Truncate(size + padding)
 	})
 }

@@ -50,8 +50,9 @@ type builder struct {
 	q35    bool
 	boot   map[string]uint // "disk0", "nic1" → place in the boot order
 	scsi   bool            // a disk is on the virtio-scsi controller
-	raw    string          // passed through
 	virtio virtioQueues
+
+	raw, rawDevices string // passed through, into the domain and among its devices
 }
 
 // Build returns the domain document of a VM. Errors name the attribute at fault
@@ -94,11 +95,13 @@ func (b *builder) marshal() (string, error) {
 		return "", fmt.Errorf("write domain document: %w", err)
 	}
 	body, ok := strings.CutPrefix(strings.TrimSpace(doc), "<domain")
-	body, closed := strings.CutSuffix(body, "</domain>")
-	if !ok || !closed {
-		return "", errors.New("write domain document: it has another root element")
+	const end = "</devices>"
+	last := strings.LastIndex(body, end)
+	if !ok || last < 0 || !strings.HasSuffix(body, "</domain>") {
+		return "", errors.New("write domain document: it has not the elements it should have")
 	}
-	return "<domain" + qemuSpace + body + b.raw + "</domain>\n", nil
+	// The devices are the last element of those that are written here.
+	return "<domain" + qemuSpace + body[:last] + b.rawDevices + end + b.raw + "\n</domain>\n", nil
 }
 
 func (b *builder) identity() error {

@@ -359,11 +359,39 @@ RAW=[TYPE="vmware", DATA="not ours"]`), options())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := `<qemu:arg value='-s'/></qemu:commandline></domain>`; !strings.Contains(doc, want) || strings.Contains(doc, "not ours") {
-		t.Errorf("no %s in\n%s", want, doc)
+	for _, want := range []string{"</devices><qemu:commandline><qemu:arg value='-s'/></qemu:commandline>\n</domain>", "<serial type='pty'/></devices>"} {
+		if !strings.Contains(doc, want) {
+			t.Errorf("no %s in\n%s", want, doc)
+		}
+	}
+	if strings.Contains(doc, "not ours") || strings.Count(doc, "<devices>") != 1 {
+		t.Errorf("what was passed through is not in its place:\n%s", doc)
 	}
 	if !strings.HasPrefix(doc, `<domain xmlns:qemu="http://libvirt.org/schemas/domain/qemu/1.0" type="qemu">`) {
 		t.Errorf("the document begins %.100s", doc)
+	}
+}
+
+func TestSplitRaw(t *testing.T) {
+	for data, want := range map[string][2]string{
+		"":                                     {"", ""},
+		"<a/>":                                 {"", "<a/>"},
+		"<devices/>":                           {"", ""},
+		"<devices><x/> y</devices>":            {"<x/> y", ""},
+		"<a/><devices b='c'><x/></devices><b>": {"error", ""},
+		"<a/> <devices b='c'><x/></devices> <b><devices>in</devices></b><devices><z/></devices>": {"<x/><z/>", "<a/>  <b><devices>in</devices></b>"},
+		"<devices><![CDATA[</devices>]]></devices>":                                              {"<![CDATA[</devices>]]>", ""},
+	} {
+		devices, rest, err := splitRaw(data)
+		if want[0] == "error" {
+			if err == nil {
+				t.Errorf("%s was taken", data)
+			}
+			continue
+		}
+		if err != nil || devices != want[0] || rest != want[1] {
+			t.Errorf("%s is %q and %q (%v), want %q", data, devices, rest, err, want)
+		}
 	}
 }
 

@@ -16,54 +16,67 @@ const (
 	maxRawDepth = 32
 )
 
-// rawData is RAW: elements that are put into the domain as they are.
+// rawData is RAW: elements that are put into the domain as they are; those inside
+// a <devices> go to the other devices, because the schema knows but one.
 func (b *builder) rawData() error {
-	var out strings.Builder
 	for _, v := range b.t.Vectors("RAW") {
 		if typ := strings.ToLower(v.Get("TYPE")); typ != KVM && typ != QEMU {
 			continue // for another hypervisor
 		}
-		data := v.Get("DATA")
-		if err := checkRaw(data); err != nil {
+		devices, rest, err := splitRaw(v.Get("DATA"))
+		if err != nil {
 			return fmt.Errorf("RAW/DATA: %w", err)
 		}
-		out.WriteString(data)
+		b.rawDevices += devices
+		b.raw += rest
+		if n := len(b.rawDevices) + len(b.raw); n > maxRaw {
+			return fmt.Errorf("RAW/DATA: %d bytes together, the limit is %d", n, maxRaw)
+		}
 	}
-	if out.Len() > maxRaw {
-		return fmt.Errorf("RAW/DATA: %d bytes together, the limit is %d", out.Len(), maxRaw)
-	}
-	b.raw = out.String()
 	return nil
 }
 
-// checkRaw makes sure that data is whole elements and nothing else, so that it
-// cannot end the element it is put into.
-func checkRaw(data string) error {
+// splitRaw makes sure that data is whole elements and nothing else, so that it
+// cannot end the element it is put into, and returns what is inside of those
+// called <devices> and all else.
+func splitRaw(data string) (devices, rest string, err error) {
 	if len(data) > maxRaw {
-		return fmt.Errorf("%d bytes, the limit is %d", len(data), maxRaw)
+		return "", "", fmt.Errorf("%d bytes, the limit is %d", len(data), maxRaw)
 	}
 	dec := xml.NewDecoder(strings.NewReader(data))
-	for depth := 0; ; {
+	depth, done := 0, int64(0)
+	inDevices := false
+	for {
+		before := dec.InputOffset()
 		token, err := dec.Token()
 		if errors.Is(err, io.EOF) && depth == 0 {
-			return nil
+			return devices, rest + data[done:], nil
 		}
 		if err != nil {
-			return fmt.Errorf("expected XML elements: %w", err)
+			return "", "", fmt.Errorf("expected XML elements: %w", err)
 		}
 		switch t := token.(type) {
 		case xml.StartElement:
 			if depth++; depth > maxRawDepth {
-				return fmt.Errorf("elements are nested more than %d deep", maxRawDepth)
+				return "", "", fmt.Errorf("elements are nested more than %d deep", maxRawDepth)
+			}
+			if depth == 1 && t.Name == (xml.Name{Local: "devices"}) {
+				inDevices = true
+				rest += data[done:before]
+				done = dec.InputOffset()
 			}
 		case xml.EndElement:
-			depth--
+			if depth--; depth == 0 && inDevices {
+				inDevices = false
+				devices += data[done:before]
+				done = dec.InputOffset()
+			}
 		case xml.CharData:
-			if depth == 0 && strings.TrimSpace(string(t)) != "" {
-				return fmt.Errorf("expected XML elements, found the text %.40q between them", strings.TrimSpace(string(t)))
+			if text := strings.TrimSpace(string(t)); depth == 0 && text != "" {
+				return "", "", fmt.Errorf("expected XML elements, found the text %.40q between them", text)
 			}
 		case xml.Directive, xml.ProcInst:
-			return errors.New("expected XML elements, found a declaration or an instruction")
+			return "", "", errors.New("expected XML elements, found a declaration or an instruction")
 		}
 	}
 }
