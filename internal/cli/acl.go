@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -115,7 +116,7 @@ func ruleResource(s string) (uint64, error) {
 	}
 	var n uint64
 next:
-	for _, t := range strings.Split(types, "+") {
+	for t := range strings.SplitSeq(types, "+") {
 		for _, k := range ruleKinds {
 			if strings.EqualFold(k.String(), t) {
 				n |= k.ACLType()
@@ -131,7 +132,7 @@ next:
 func ruleRights(s string) (uint64, error) {
 	var n uint64
 next:
-	for _, w := range strings.Split(s, "+") {
+	for w := range strings.SplitSeq(s, "+") {
 		for _, r := range []one.Right{one.Use, one.Manage, one.Admin, one.Create} {
 			if strings.EqualFold(r.String(), w) {
 				n |= uint64(r)
@@ -205,10 +206,5 @@ func aclTable(_ *call, _ *doc.Node) (nodeTable, error) {
 
 // has tells whether a word is one of those joined by +.
 func has(joined, word string) bool {
-	for _, w := range strings.Split(joined, "+") {
-		if w == word {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(strings.Split(joined, "+"), word)
 }

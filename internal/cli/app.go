@@ -128,8 +128,7 @@ func (a *app) exit(err error) int {
 		return 0
 	}
 	code := exitFailed
-	var coded *exitError
-	if errors.As(err, &coded) {
+	if coded, ok := errors.AsType[*exitError](err); ok {
 		code = coded.code
 		if err = coded.err; err == nil {
 			return code

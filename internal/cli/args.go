@@ -117,7 +117,7 @@ const maxIDs = 100_000
 // ids reads a list: numbers, ranges such as 8..15, and names.
 func (c *call) ids(p *pool, list string) ([]int, error) {
 	var out []int
-	for _, s := range strings.Split(list, ",") {
+	for s := range strings.SplitSeq(list, ",") {
 		if from, to, ok := splitRange(s); ok {
 			if to < from {
 				return nil, fmt.Errorf("range %s: expected the lower id first", s)

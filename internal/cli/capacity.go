@@ -96,7 +96,7 @@ func (c *call) vmTemplate() (string, error) {
 	return b.String(), b.err
 }
 
-// attributes writes those of the flags that have a value: flag, attribute, flag, …
+// attributes writes those of the flags that have a value: flag, attribute and so on.
 func (c *call) attributes(b *builder, pairs ...string) {
 	for i := 0; i+1 < len(pairs); i += 2 {
 		if s := c.str(pairs[i]); s != "" {
@@ -325,7 +325,7 @@ func asVector(name, text string) string {
 		return text
 	}
 	var lines []string
-	for _, l := range strings.Split(text, "\n") {
+	for l := range strings.SplitSeq(text, "\n") {
 		l = strings.TrimSpace(l)
 		if l = strings.TrimSuffix(l, ","); l != "" && !strings.HasPrefix(l, "#") {
 			lines = append(lines, l)

@@ -98,11 +98,11 @@ func fail(w io.Writer, method, text string, code int) {
 }
 
 func reply(w io.Writer, values ...string) {
-	io.WriteString(w, `<?xml version="1.0" encoding="UTF-8"?><methodResponse><params><param><value><array><data>`)
+	fmt.Fprint(w, `<?xml version="1.0" encoding="UTF-8"?><methodResponse><params><param><value><array><data>`)
 	for _, v := range values {
-		io.WriteString(w, "<value>"+v+"</value>")
+		fmt.Fprint(w, "<value>"+v+"</value>")
 	}
-	io.WriteString(w, "</data></array></value></param></params></methodResponse>")
+	fmt.Fprint(w, "</data></array></value></param></params></methodResponse>")
 }
 
 // about returns the object a call is about.
@@ -155,15 +155,15 @@ func newFakeFlow(t *testing.T) *fakeFlow {
 		switch {
 		case user+":"+password != "ana:pw":
 			w.WriteHeader(401)
-			io.WriteString(w, "Invalid credentials")
+			fmt.Fprint(w, "Invalid credentials")
 		case strings.Contains(r.URL.Path, "/404"):
 			w.WriteHeader(404)
-			io.WriteString(w, "[one.document.info] Error getting document [404].")
+			fmt.Fprint(w, "[one.document.info] Error getting document [404].")
 		case r.Method == http.MethodGet:
 			http.ServeFile(w, r, filepath.Join("testdata", "docs", strings.ReplaceAll(strings.Trim(r.URL.Path, "/"), "/", ".")+".json"))
 		case strings.Contains(string(body), `"instantiate"`), strings.Contains(string(body), `"clone"`), r.URL.Path == "/service_template":
 			w.WriteHeader(201)
-			io.WriteString(w, `{"DOCUMENT":{"ID":"42","NAME":"x"}}`)
+			fmt.Fprint(w, `{"DOCUMENT":{"ID":"42","NAME":"x"}}`)
 		default:
 			w.WriteHeader(204)
 		}

@@ -185,8 +185,7 @@ func (c *call) every(done string, do func(id int) error) error {
 			progress.Clear()
 			c.say(err)
 			failed = errSaid
-			var coded *exitError
-			if errors.As(err, &coded) {
+			if coded, ok := errors.AsType[*exitError](err); ok {
 				failed = &exitError{code: coded.code}
 			}
 		} else if c.flag("verbose") {

@@ -95,7 +95,7 @@ type hugepage struct {
 func cores(node *doc.Node) (text string, used, free int) {
 	for _, core := range node.All("CORE") {
 		seen := map[string]bool{}
-		for _, cpu := range strings.Split(core.Get("CPUS"), ",") {
+		for cpu := range strings.SplitSeq(core.Get("CPUS"), ",") {
 			id, vm, _ := strings.Cut(cpu, ":")
 			if seen[id] || id == "" {
 				continue
@@ -141,7 +141,7 @@ func showWilds(p render.Panel, n *doc.Node) {
 
 // attribute finds a single attribute in template text, one per line.
 func attribute(template, name string) string {
-	for _, l := range strings.Split(template, "\n") {
+	for l := range strings.SplitSeq(template, "\n") {
 		if k, v, ok := strings.Cut(l, "="); ok && strings.TrimSpace(k) == name {
 			return strings.Trim(strings.TrimSpace(v), `"`)
 		}

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -160,11 +161,11 @@ func recoverVerb(name, long string, flags []recovery) verb {
 					return []any{r.op}, nil
 				}
 			}
-			text := "Need to specify the result of the pending action."
+			text := []string{"Need to specify the result of the pending action."}
 			for _, r := range flags {
-				text += "\n\t--" + r.flag + " " + r.usage
+				text = append(text, "\t--"+r.flag+" "+r.usage)
 			}
-			return nil, fmt.Errorf("%s", text)
+			return nil, errors.New(strings.Join(text, "\n"))
 		}),
 	}
 }

@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/trifid-cloud/trifid/internal/cli/render"
 	"github.com/trifid-cloud/trifid/internal/client/doc"
@@ -83,13 +84,13 @@ func quotaVerbs(name, what string) []verb {
 
 // quotaText renders the limits of an object.
 func quotaText(n *doc.Node) string {
-	text := ""
+	var text strings.Builder
 	for _, section := range []string{"DATASTORE_QUOTA", "VM_QUOTA", "NETWORK_QUOTA", "IMAGE_QUOTA"} {
 		if t := doc.TemplateText(n.At(section)); t != "" {
-			text += t + "\n"
+			text.WriteString(t + "\n")
 		}
 	}
-	return text
+	return text.String()
 }
 
 // quota reads one user's or group's limits.

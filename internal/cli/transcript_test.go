@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -123,10 +124,7 @@ func (s *stage) run(line string) string {
 		defer f.Close()
 		stdin = f
 	}
-	env := map[string]string{}
-	for k, v := range s.env {
-		env[k] = v
-	}
+	env := maps.Clone(s.env)
 	for len(words) > 0 && strings.Contains(words[0], "=") {
 		k, v, _ := strings.Cut(words[0], "=")
 		env[k] = strings.ReplaceAll(v, "HOME", s.home)

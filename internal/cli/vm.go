@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -179,12 +180,7 @@ var externalIPs = []string{"GUEST_IP", "AWS_IP_ADDRESS", "AWS_PUBLIC_IP_ADDRESS"
 func vmIPs(n *doc.Node) string {
 	var ips []string
 	add := func(ip string) {
-		for _, have := range ips {
-			if have == ip {
-				return
-			}
-		}
-		if ip != "" {
+		if ip != "" && !slices.Contains(ips, ip) {
 			ips = append(ips, ip)
 		}
 	}

@@ -63,7 +63,7 @@ func attach(name, done, missing string, fromFlags func(c *call) (string, error))
 
 func joined(parts []string) string { return strings.Join(parts, ", ") }
 
-// vector writes a vector of the parts that have a value: name, value, name, …
+// vector writes a vector of the parts that have a value: name, value and so on.
 func vector(name string, pairs ...string) string {
 	var parts []string
 	for i := 0; i+1 < len(pairs); i += 2 {

@@ -37,7 +37,7 @@ func serve(t *testing.T, answer func(body string) (status int, text string)) *ht
 		}
 		status, text := answer(string(body))
 		w.WriteHeader(status)
-		io.WriteString(w, text)
+		fmt.Fprint(w, text)
 	}))
 	t.Cleanup(s.Close)
 	return s
@@ -187,10 +187,10 @@ func TestFlow(t *testing.T) {
 		got = fmt.Sprintf("%s %s %s %s:%s %s %s", r.Method, r.URL.Path, body, user, password, r.UserAgent(), r.Header.Get("Content-Type"))
 		if r.URL.Path == "/service/9" {
 			w.WriteHeader(404)
-			io.WriteString(w, "[one.document.info] Error getting document [9].")
+			fmt.Fprint(w, "[one.document.info] Error getting document [9].")
 			return
 		}
-		io.WriteString(w, `{"ok":true}`)
+		fmt.Fprint(w, `{"ok":true}`)
 	}))
 	defer s.Close()
 	f, err := client.NewFlow(client.Config{Endpoint: s.URL + "/", Session: "ana:p:w", Timeout: time.Minute})

@@ -2,6 +2,7 @@ package doc_test
 
 import (
 	"encoding/xml"
+	"errors"
 	"io"
 	"strings"
 	"testing"
@@ -121,7 +122,7 @@ func elements(s string) (string, bool) {
 	out := ""
 	for {
 		tok, err := d.RawToken()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return out, true
 		}
 		if err != nil || strings.Contains(s, ":") || strings.Contains(s, "<!") {
