@@ -5,6 +5,7 @@ import (
 	"crypto/md5"
 	"crypto/sha1"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"hash"
 	"io"
@@ -45,11 +46,11 @@ func digest(ctx context.Context, path string, h hash.Hash) (string, error) {
 		if err := ended(ctx); err != nil {
 			return "", err
 		}
-		switch _, err := io.CopyN(h, f, chunk); err {
-		case nil:
-		case io.EOF:
+		_, err := io.CopyN(h, f, chunk)
+		if errors.Is(err, io.EOF) {
 			return hex.EncodeToString(h.Sum(nil)), nil
-		default:
+		}
+		if err != nil {
 			return "", err
 		}
 	}

@@ -182,6 +182,42 @@ func TestRefusalIsTyped(t *testing.T) {
 	}
 }
 
+// TestSaveIsCalledOff: libvirt would go on with a save whose caller has left.
+func TestSaveIsCalledOff(t *testing.T) {
+	for name, limit := range map[string]time.Duration{"Caller": time.Hour, "Limit": 50 * time.Millisecond} {
+		t.Run(name, func(t *testing.T) {
+			saving := make(chan struct{})
+			d := newDaemon(t, func(proc uint32) ([]byte, bool) {
+				switch proc {
+				case procLookup:
+					return domain("one-1", 1), false
+				case procState:
+					return words(1, 1), false
+				case procSave:
+					close(saving)
+					return nil, false
+				}
+				return []byte{}, false
+			})
+			drv := &Driver{cfg: Config{CallTime: time.Minute, SaveTime: limit}, calls: testPool(t, d.socket)}
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			if name == "Caller" {
+				go func() {
+					<-saving
+					cancel()
+				}()
+			}
+			if err := drv.Save(ctx, "one-1", filepath.Join(t.TempDir(), "checkpoint")); err == nil || errors.Is(err, hypervisor.ErrNoDomain) {
+				t.Errorf("save ended with %v", err)
+			}
+			if n := d.count(procAbortJob); n != 1 {
+				t.Errorf("the save was called off %d times", n)
+			}
+		})
+	}
+}
+
 // TestEvents: what libvirt says is handed on; what it forgets to say is found
 // out; and a connection that was lost is made again.
 func TestEvents(t *testing.T) {

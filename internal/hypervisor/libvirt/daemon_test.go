@@ -17,7 +17,9 @@ const (
 	procLookup    = 23
 	procAuthList  = 66
 	procVersion   = 157
+	procAbortJob  = 164
 	procState     = 212
+	procSave      = 232
 	procRegister  = 316
 	procLifecycle = 318
 	procStats     = 344

@@ -184,7 +184,7 @@ func (d *Driver) Save(ctx context.Context, domain, path string) error {
 		}
 		return l.DomainSaveFlags(dom, path, nil, uint32(rpc.DomainSaveRunning))
 	})
-	if err != nil && ctx.Err() != nil {
+	if err != nil && (ctx.Err() != nil || errors.Is(err, errSlow)) {
 		err = errors.Join(err, d.callOff(domain))
 	}
 	return err
@@ -194,12 +194,11 @@ func (d *Driver) Save(ctx context.Context, domain, path string) error {
 func (d *Driver) callOff(domain string) error {
 	return d.calls.call(context.Background(), "call off the save of "+domain, d.cfg.CallTime, func(l *rpc.Libvirt) error {
 		dom, _, err := find(l, domain)
-		if err != nil {
-			return err
+		if err == nil {
+			err = l.DomainAbortJob(dom)
 		}
-		err = l.DomainAbortJob(dom)
-		if hasCode(err, rpc.ErrOperationInvalid) { // there is none
-			return nil
+		if errors.Is(err, hypervisor.ErrNoDomain) || hasCode(err, rpc.ErrNoDomain, rpc.ErrOperationInvalid) {
+			return nil // it was saved after all, or never began
 		}
 		return err
 	})

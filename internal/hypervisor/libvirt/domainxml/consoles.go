@@ -130,7 +130,7 @@ func (b *builder) always() error {
 	})
 	b.devices.Serials = append(b.devices.Serials, xml.DomainSerial{
 		Source: &xml.DomainChardevSource{File: &xml.DomainChardevSourceFile{Path: b.path(ConsoleLog)}},
-		Target: &xml.DomainSerialTarget{Port: ptr(uint(0))},
+		Target: &xml.DomainSerialTarget{Port: new(uint(0))},
 	})
 	return nil
 }

@@ -81,7 +81,7 @@ func (b *builder) memory() error {
 		b.domain.MaximumMemory = &xml.DomainMaxMemory{Value: uint(most << 10), Unit: "KiB", Slots: uint(slots)}
 		if !b.t.Has("NUMA_NODE") { // memory can only be plugged into a node
 			b.cpuElement().Numa = &xml.DomainNuma{Cell: []xml.DomainCell{{
-				ID: ptr(uint(0)), CPUs: span(0, b.domain.VCPU.Value), Memory: now, Unit: "KiB",
+				ID: new(uint(0)), CPUs: span(0, b.domain.VCPU.Value), Memory: now, Unit: "KiB",
 			}}}
 		}
 	default:

@@ -106,7 +106,7 @@ func (b *builder) attach(d *xml.DomainDisk, name string) error {
 	if bus == "scsi" {
 		b.scsi = true
 		zero := uint(0)
-		d.Address = &xml.DomainAddress{Drive: &xml.DomainAddressDrive{Controller: &zero, Bus: &zero, Target: ptr(letters(parts[2])), Unit: &zero}}
+		d.Address = &xml.DomainAddress{Drive: &xml.DomainAddressDrive{Controller: &zero, Bus: &zero, Target: new(letters(parts[2])), Unit: &zero}}
 	}
 	return nil
 }
@@ -130,7 +130,7 @@ func (b *builder) diskThreads(d *xml.DomainDisk, v tmpl.Vector) error {
 		return err
 	}
 	if thread > 0 {
-		d.Driver.IOThread = ptr(uint(thread))
+		d.Driver.IOThread = new(uint(thread))
 	}
 	if d.Driver.Queues, err = b.queues("VIRTIO_BLK_QUEUES", v.Get("VIRTIO_BLK_QUEUES")); err != nil {
 		return err
@@ -194,16 +194,16 @@ const rootPorts = 16
 func (b *builder) controllers() error {
 	add := func(c xml.DomainController) { b.devices.Controllers = append(b.devices.Controllers, c) }
 	if b.scsi {
-		c := xml.DomainController{Type: "scsi", Index: ptr(uint(0)), Model: "virtio-scsi"}
+		c := xml.DomainController{Type: "scsi", Index: new(uint(0)), Model: "virtio-scsi"}
 		if b.virtio.scsi != nil {
 			c.Driver = &xml.DomainControllerDriver{Queues: b.virtio.scsi}
 		}
 		add(c)
 	}
 	if b.q35 {
-		add(xml.DomainController{Type: "pci", Index: ptr(uint(0)), Model: "pcie-root"})
+		add(xml.DomainController{Type: "pci", Index: new(uint(0)), Model: "pcie-root"})
 		for i := range uint(rootPorts) {
-			add(xml.DomainController{Type: "pci", Index: ptr(i + 1), Model: "pcie-root-port"})
+			add(xml.DomainController{Type: "pci", Index: new(i + 1), Model: "pcie-root-port"})
 		}
 	}
 	return nil

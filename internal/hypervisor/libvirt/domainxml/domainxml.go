@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -136,10 +137,8 @@ func number(key, value string) (uint64, error) {
 
 // oneOf refuses a value that is none of those.
 func oneOf(key, value string, allowed ...string) error {
-	for _, a := range allowed {
-		if value == a {
-			return nil
-		}
+	if slices.Contains(allowed, value) {
+		return nil
 	}
 	return fmt.Errorf("%s %q: expected one of %s", key, value, strings.Join(allowed, ", "))
 }
@@ -152,5 +151,3 @@ func isYes(v tmpl.Vector, key string, def bool) bool {
 	}
 	return tmpl.IsYes(s)
 }
-
-func ptr[T any](v T) *T { return &v }

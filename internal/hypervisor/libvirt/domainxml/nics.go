@@ -98,7 +98,7 @@ func direction(v tmpl.Vector, name string) (*xml.DomainInterfaceBandwidthParams,
 			return nil, err
 		}
 		if n > 0 {
-			*field = ptr(int(n))
+			*field = new(int(n))
 		}
 	}
 	if p == (xml.DomainInterfaceBandwidthParams{}) {

@@ -57,7 +57,7 @@ func (b *builder) numaNode(cell, first uint, v, topology tmpl.Vector) (uint, err
 		cpu.Numa = &xml.DomainNuma{}
 	}
 	cpu.Numa.Cell = append(cpu.Numa.Cell, xml.DomainCell{
-		ID: ptr(cell), CPUs: span(first, uint(cpus)), Memory: uint(kb), Unit: "KiB", MemAccess: topology.Get("MEMORY_ACCESS"),
+		ID: new(cell), CPUs: span(first, uint(cpus)), Memory: uint(kb), Unit: "KiB", MemAccess: topology.Get("MEMORY_ACCESS"),
 	})
 	if err := b.pin(first, uint(cpus), v.Get("CPUS"), topology.Get("PIN_POLICY")); err != nil {
 		return 0, err

@@ -168,11 +168,11 @@ func (b *builder) features() error {
 // queues reads a number of queues; "auto" is one per CPU, "" is nil.
 func (b *builder) queues(key, value string) (*uint, error) {
 	if strings.EqualFold(value, "auto") {
-		return ptr(b.vcpus), nil
+		return new(b.vcpus), nil
 	}
 	n, err := whole(key, value, 0, 1, 1024)
 	if err != nil || n == 0 {
 		return nil, err
 	}
-	return ptr(uint(n)), nil
+	return new(uint(n)), nil
 }

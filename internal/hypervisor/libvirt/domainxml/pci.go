@@ -59,7 +59,7 @@ func pciAddress(v tmpl.Vector, prefix string) (*xml.DomainAddressPCI, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s %q: expected a hexadecimal number of %d bits", key, v.Get(key), part.bits)
 		}
-		*part.field = ptr(uint(n))
+		*part.field = new(uint(n))
 	}
 	return &a, nil
 }
