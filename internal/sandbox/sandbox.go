@@ -7,7 +7,7 @@
 // than in /run and libvirt's directories is written to the machine. Any number of sandboxes may exist at once; each has
 // its own bridge of the same name.
 //
-// For the program's edge (a command, a TestMain); nothing below a main imports it.
+// For a program's edge (a command, the demonstration, a TestMain); test/arch keeps everything else from importing it.
 package sandbox
 
 import (

@@ -51,8 +51,8 @@ var importRules = []importRule{
 		reason: "a client knows what is on the wire and nothing of how the server does it",
 	},
 	{
-		from: "internal", except: []string{"internal/sandbox"}, ban: []string{"internal/sandbox"},
-		reason: "the sandbox starts the program anew, which only a program's edge may do",
+		from: "internal", except: []string{"internal/sandbox", "internal/demo"}, ban: []string{"internal/sandbox"},
+		reason: "the sandbox starts the program anew, which only a program's edge may do: a command, the demonstration, a TestMain",
 	},
 	{
 		from: "cmd/onegate", only: []string{},
