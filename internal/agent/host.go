@@ -46,6 +46,12 @@ type Networks interface {
 	Clean(ctx context.Context, m *agentapi.Machine) error
 }
 
+// ContextChanger is a driver whose running domains keep the context disk they
+// have until they are given the one that was built since.
+type ContextChanger interface {
+	ChangeContext(ctx context.Context, m *agentapi.Machine, dir string) error
+}
+
 var (
 	_ Disks    = (*disk.Host)(nil)
 	_ Networks = (*hostnet.Host)(nil)

@@ -34,6 +34,7 @@ type host struct {
 var (
 	_ Disks             = (*host)(nil)
 	_ Networks          = (*host)(nil)
+	_ ContextChanger    = (*host)(nil)
 	_ hypervisor.Driver = (*host)(nil)
 )
 
@@ -110,6 +111,17 @@ func (h *host) Prepare(ctx context.Context, m *agentapi.Machine) error {
 func (h *host) Context(ctx context.Context, m *agentapi.Machine) error {
 	return h.change(ctx, m, "context", func(things map[string]bool, id string) error {
 		things[id+"context"] = true
+		return nil
+	})
+}
+
+// ChangeContext gives the guest the new context disk.
+func (h *host) ChangeContext(ctx context.Context, m *agentapi.Machine, _ string) error {
+	return h.change(ctx, m, "change context", func(things map[string]bool, id string) error {
+		if !things[id+"context"] {
+			return errors.New("no context disk")
+		}
+		things[id+"context in the guest"] = true
 		return nil
 	})
 }

@@ -89,19 +89,37 @@ func (a *Agent) doMachine(ctx context.Context, t *task, op agentapi.Op, m *agent
 	case agentapi.OpReset:
 		err = driver.Reset(ctx, m.Domain)
 	case agentapi.OpStore:
-		err = disks.Store(ctx, m)
+		if err = a.ensureOff(ctx, m); err == nil {
+			err = disks.Store(ctx, m)
+		}
 	case agentapi.OpFetch:
 		err = disks.Fetch(ctx, m)
 	case agentapi.OpFinish:
-		err = disks.Finish(ctx, m)
+		if err = a.ensureOff(ctx, m); err == nil {
+			err = disks.Finish(ctx, m)
+		}
 	case agentapi.OpContext:
-		err = disks.Context(ctx, m)
+		if err = disks.Context(ctx, m); err != nil {
+			break
+		}
+		if d, ok := driver.(ContextChanger); ok {
+			err = d.ChangeContext(ctx, m, disks.Dir(m))
+		}
 	case agentapi.OpCleanup:
 		err = a.cleanup(m)
 	default:
 		err = fmt.Errorf("operation %q on a VM is not known", op)
 	}
 	return r, err
+}
+
+// ensureOff makes sure that no domain uses the disks that are about to move or
+// go: an operator may have declared a shutdown done that was not.
+func (a *Agent) ensureOff(ctx context.Context, m *agentapi.Machine) error {
+	if err := a.cfg.Driver.Destroy(ctx, m.Domain); err != nil {
+		return fmt.Errorf("make sure the domain is off: %w", err)
+	}
+	return nil
 }
 
 // checkpoint is where the memory of a VM is saved.

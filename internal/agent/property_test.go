@@ -115,7 +115,9 @@ func (c *cloud) want(s agentapi.Step) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s.Epoch = c.epoch
-	c.wanted[s.ID] = s
+	if !isRequest(s.Op) { // which is asked for once, beside the step
+		c.wanted[s.ID] = s
+	}
 	if _, ok := c.believed[s.ID]; !ok {
 		c.believed[s.ID] = agentapi.DomainPoweroff
 	}

@@ -131,6 +131,22 @@ func (s *server) one(t *testing.T, st agentapi.Step) agentapi.Result {
 	return rs[0]
 }
 
+// wait runs a step that works outside of the bubble, for which synctest.Wait does
+// not wait, and returns its result.
+func (s *server) wait(t *testing.T, st agentapi.Step) agentapi.Result {
+	t.Helper()
+	take[any](s)
+	s.run(t, st)
+	for {
+		pass(time.Millisecond)
+		for _, r := range take[agentapi.Result](s) {
+			if r.StepID == st.StepID {
+				return r
+			}
+		}
+	}
+}
+
 // start starts an agent in a synctest bubble; stop ends it and waits.
 func start(t *testing.T, s *server, cfg Config) (a *Agent, stop func()) {
 	t.Helper()

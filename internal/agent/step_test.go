@@ -103,7 +103,7 @@ func TestOnlyTheNewestStepWaits(t *testing.T) {
 		_, stop := start(t, s, Config{Driver: d})
 		defer stop()
 		s.one(t, vm(1, agentapi.OpStart, 0))
-		slow, skipped, last := vm(1, agentapi.OpReboot, 0), vm(1, agentapi.OpShutdown, 0), vm(1, agentapi.OpReset, 0)
+		slow, skipped, last := vm(1, agentapi.OpReboot, 0), vm(1, agentapi.OpShutdown, 0), vm(1, agentapi.OpDestroy, 0)
 		s.run(t, slow, skipped, last, last)
 		rs := take[agentapi.Result](s)
 		if len(rs) != 1 || rs[0].StepID != skipped.StepID || rs[0].OK() {
@@ -113,6 +113,37 @@ func TestOnlyTheNewestStepWaits(t *testing.T) {
 		rs = take[agentapi.Result](s)
 		if len(rs) != 2 || rs[0].StepID != slow.StepID || rs[1].StepID != last.StepID || !rs[1].OK() {
 			t.Fatalf("results: %+v", rs)
+		}
+	})
+}
+
+// A request to reboot that comes late must not end the shutdown that came first.
+func TestRequestsDoNotEndSteps(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, d := &server{ack: true}, newSim(t, sim.Behaviour{ShutdownTime: -1})
+		_, stop := start(t, s, Config{Driver: d})
+		defer stop()
+		s.one(t, vm(1, agentapi.OpStart, 0))
+		s.run(t, vm(1, agentapi.OpShutdown, 0))
+		for _, op := range []agentapi.Op{agentapi.OpReboot, agentapi.OpReset} {
+			if r := s.one(t, vm(1, op, 0)); r.Error != "the machine is busy: shutdown" {
+				t.Errorf("%s during a shutdown: %q", op, r.Error)
+			}
+		}
+		// But one may come in the place of another.
+		d.SetBehaviour(sim.Behaviour{Before: func(ctx context.Context, op sim.Op, dom string) error {
+			if op == sim.OpReboot {
+				return sim.Hang(ctx, op, dom)
+			}
+			return nil
+		}})
+		s.run(t, vm(1, agentapi.OpDestroy, 0))
+		synctest.Wait()
+		s.one(t, vm(1, agentapi.OpStart, 1))
+		s.run(t, vm(1, agentapi.OpReboot, 1), vm(1, agentapi.OpReset, 1))
+		rs := take[agentapi.Result](s)
+		if len(rs) != 2 || rs[0].OK() || !rs[1].OK() {
+			t.Errorf("reset after a reboot that hangs: %+v", rs)
 		}
 	})
 }

@@ -141,6 +141,11 @@ func (a *Agent) enqueue(l *link, s agentapi.Step) (*agentapi.Result, error) {
 		last.arm(s.Timeout)
 		return nil, nil
 	}
+	if isRequest(s.Op) && !isRequest(last.step.Op) {
+		busy := agentapi.Result{StepID: s.StepID, Error: fmt.Sprintf("the machine is busy: %s", last.step.Op)}
+		a.results.keep(busy)
+		return &busy, nil
+	}
 	var skipped *agentapi.Result
 	if now.next != nil {
 		skipped = &agentapi.Result{StepID: now.next.id, Error: (&supersededError{s.Op}).Error()}
@@ -151,6 +156,10 @@ func (a *Agent) enqueue(l *link, s agentapi.Step) (*agentapi.Result, error) {
 	now.cancel(&supersededError{s.Op})
 	return skipped, nil
 }
+
+// isRequest tells whether an operation leaves no state of the VM. A server asks
+// for such beside the step of the VM's state, in whose place they must not come.
+func isRequest(op agentapi.Op) bool { return op == agentapi.OpReboot || op == agentapi.OpReset }
 
 // work does the steps of one subject until there is none.
 func (a *Agent) work(key subject, t *task) {

@@ -22,7 +22,9 @@ type Uplink interface {
 // Downlink is what an agent offers to a server.
 type Downlink interface {
 	// Run starts a step, or repeats the result of one that was done. It returns
-	// when the step is accepted; the result comes by Uplink.Result.
+	// when the step is accepted; the result comes by Uplink.Result. A step takes
+	// the place of an older one of its subject, which then fails; OpReboot and
+	// OpReset do not, and fail themselves while other work is being done.
 	Run(ctx context.Context, s Step) error
 	// Ack tells that a result is durable, or of no use any more: the agent forgets
 	// it. Every result is to be acknowledged in the end.
