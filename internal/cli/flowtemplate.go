@@ -28,7 +28,7 @@ func flowTemplateNoun() *noun {
 					return err
 				}
 				if !ok {
-					return fmt.Errorf("a template is needed: name a file or feed it to standard input")
+					return errNoTemplate
 				}
 				body, err := cleanJSON(t)
 				if err != nil {

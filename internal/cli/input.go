@@ -104,12 +104,17 @@ func (c *call) fileOrStdin() (t string, ok bool, err error) {
 	return t, strings.TrimSpace(t) != "", err
 }
 
+var errNoTemplate = errors.New("a template is needed: name a file or feed it to standard input")
+
 // edit returns the template of a file argument or of standard input, else what
 // the user makes of the current text in an editor.
 func (c *call) edit(fileArg int, current func() (string, error)) (string, error) {
 	t, ok, err := c.template(fileArg)
 	if ok || err != nil {
 		return t, err
+	}
+	if c.io.Getenv("EDITOR") == "" && !c.canAsk() {
+		return "", errNoTemplate // an editor without a terminal would not end
 	}
 	text := ""
 	if !c.flag("append") {

@@ -57,7 +57,7 @@ func createFromFile(name string, more func(c *call) ([]any, error)) func(*call) 
 			return err
 		}
 		if !ok {
-			return fmt.Errorf("a template is needed: name a file or feed it to standard input")
+			return errNoTemplate
 		}
 		args := []any{t}
 		if more != nil {
