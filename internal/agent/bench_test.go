@@ -91,7 +91,9 @@ func BenchmarkSteps(b *testing.B) {
 	b.ReportMetric(float64(b.N)/(cpuTime(b)-cpu).Seconds(), "steps/cpu-s")
 	b.StopTimer()
 	cancel()
-	<-ended
+	if err := <-ended; err != nil {
+		b.Fatal(err)
+	}
 	if c.bad != "" {
 		b.Error(c.bad)
 	}

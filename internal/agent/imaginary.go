@@ -99,7 +99,7 @@ func (Imaginary) DeleteImage(context.Context, *agentapi.ImageSpec) error { retur
 func (i Imaginary) image(s *agentapi.ImageSpec, sizeMB int64) (disk.Stored, error) {
 	sizeMB = max(sizeMB, 1)
 	if s.LimitMB > 0 && sizeMB > s.LimitMB {
-		return disk.Stored{}, errors.New("Not enough space in datastore") //nolint:staticcheck // the literal text of the reference
+		return disk.Stored{}, errors.New("Not enough space in datastore") // the literal text of the reference
 	}
 	sum := sha256.Sum256(fmt.Appendf(nil, "image/%d", s.ID))
 	return disk.Stored{

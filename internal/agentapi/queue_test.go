@@ -109,7 +109,9 @@ func TestQueueWakesItsReader(t *testing.T) {
 		}
 	}
 	cancel()
-	<-done
+	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
 }
 
 func TestQueueIsWatched(t *testing.T) {
@@ -139,5 +141,7 @@ func BenchmarkQueue(b *testing.B) {
 	for i := range b.N {
 		q.Put(i)
 	}
-	<-done
+	if err := <-done; !errors.Is(err, errEnough) {
+		b.Fatal(err)
+	}
 }

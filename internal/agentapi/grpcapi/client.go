@@ -212,8 +212,7 @@ func (l *agentLink) read(down agentapi.Downlink) error {
 			return fmt.Errorf("%w: %w", agentapi.ErrLinkClosed, fromStatus(err))
 		}
 		err = l.take(m, down)
-		var stale *agentapi.StaleEpochError
-		if errors.As(err, &stale) {
+		if stale, ok := errors.AsType[*agentapi.StaleEpochError](err); ok {
 			l.queue.Put(&agentpb.Up{Message: &agentpb.Up_Refusal{Refusal: &agentpb.Refusal{SeenEpoch: stale.Seen, GotEpoch: stale.Got}}})
 			return l.hangUp(err)
 		}
