@@ -9,12 +9,13 @@ import "encoding/json"
 type Service struct {
 	ID int `json:"-"`
 	// Spec is the service template after merging, as the client gave it, without
-	// the run-time keys; roles inside it are replaced by Roles when rendered.
-	Spec        json.RawMessage `json:"spec"`
-	State       ServiceState    `json:"state"`
-	StartTime   int64           `json:"start_time"` // epoch seconds
-	Roles       []Role          `json:"roles"`
-	ScalingRole string          `json:"scaling_role,omitempty"`
+	// the run-time keys; roles inside it are joined with Roles when rendered.
+	Spec      json.RawMessage `json:"spec"`
+	State     ServiceState    `json:"state"`
+	StartTime int64           `json:"start_time"` // epoch seconds
+	// Roles holds the run-time side of the roles, in the order of Spec.
+	Roles       []Role `json:"roles"`
+	ScalingRole string `json:"scaling_role,omitempty"`
 	// CooldownEnds is when COOLDOWN is over, epoch milliseconds, 0 outside it.
 	CooldownEnds int64 `json:"cooldown_ends,omitempty"`
 	// Cooldown is the length of the next COOLDOWN, milliseconds, fixed when scaling starts.
@@ -22,16 +23,33 @@ type Service struct {
 	// Since is when State was entered, epoch milliseconds.
 	Since  int64 `json:"since"`
 	LogSeq int   `json:"log_seq"`
+	// Emptied tells that the last VM went away by itself, for automatic deletion.
+	Emptied bool `json:"emptied,omitempty"`
+	// Chowning tells that not every VM has got the document's owner yet.
+	Chowning bool `json:"chowning,omitempty"`
+	// Actions are the VM actions that are spread over time and not all done yet.
+	Actions   []ServiceAction `json:"actions,omitempty"`
+	ActionSeq int             `json:"action_seq,omitempty"`
 }
 
-// Role is one role of a service.
+// Role is the run-time side of one role of a service.
 type Role struct {
 	Name        string    `json:"name"`
 	State       RoleState `json:"state"`
+	Since       int64     `json:"since,omitempty"` // when State was entered, epoch milliseconds
 	Cardinality int       `json:"cardinality"`
 	LastVM      int       `json:"last_vmname"` // counter of names, never reused
-	// Leaving lists the VMs that are being shut down by scaling or undeploy, by id.
+	// Made is how many VMs the role has as far as the service knows. It changes in
+	// the transaction that creates them, so that fewer VMs mean that some went away.
+	Made int `json:"made,omitempty"`
+	// Leaving lists the VMs that were told to end by scaling or undeploy, by id.
 	Leaving []int `json:"leaving,omitempty"`
+	// NewAfter is the VM id above which VMs are new in the scaling that goes on.
+	NewAfter int `json:"new_after,omitempty"`
+	// Released tells that a role which was to be deployed on hold no longer is.
+	Released bool `json:"released,omitempty"`
+	// Removing tells that the role goes away when its VMs have.
+	Removing bool `json:"removing,omitempty"`
 	// Policies holds the counters of the elasticity policies that change decisions.
 	Policies []PolicyState `json:"policies,omitempty"`
 	// Sched holds the time each scheduled policy was last looked at, epoch seconds.
@@ -43,6 +61,23 @@ type Role struct {
 // PolicyState is what an elasticity policy remembers.
 type PolicyState struct {
 	TrueEvals int `json:"true_evals"`
+	// LastEval is when TrueEvals was written, epoch milliseconds.
+	LastEval int64 `json:"last_eval,omitempty"`
+}
+
+// ServiceAction is an action on VMs of a service, done on Number of them every
+// Period seconds. Source: OneFlow reference §5.
+type ServiceAction struct {
+	ID     int    `json:"id"`
+	Role   string `json:"role,omitempty"` // "" for all roles
+	Action string `json:"action"`
+	Args   string `json:"args,omitempty"`
+	UID    int    `json:"uid"` // who asked
+	GID    int    `json:"gid"`
+	Period int64  `json:"period"`
+	Number int    `json:"number"`
+	Next   int64  `json:"next"` // when the next VMs are due, epoch milliseconds
+	VMs    []int  `json:"vms"`  // those left
 }
 
 // ServiceLog is one entry of a service's log.
