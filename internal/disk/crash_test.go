@@ -48,6 +48,7 @@ func crashVM(h *Host) *agentapi.Machine {
 		dsk("DISK_ID", "1", "CLONE", "NO", "SAVE", "YES", "TM_MAD", "ssh", "SOURCE", filepath.Join(ds, "persistent")),
 		dsk("DISK_ID", "2", "CLONE", "NO", "SAVE", "YES", "TM_MAD", "shared", "SOURCE", filepath.Join(ds, "linked")),
 		dsk("DISK_ID", "3", "TYPE", "swap", "SIZE", "1"),
+		tmpl.Vec("OS", "KERNEL_DS", `$FILE[IMAGE_ID="1"]`),
 	)
 	m.Kernel = filepath.Join(ds, "raw")
 	m.Context = &agentapi.Context{DiskID: 4, Vars: tmpl.Vec("CONTEXT", "VMID", "7").Vector, Token: "t", Time: 1}
@@ -150,7 +151,7 @@ var scenarios = map[string]scenario{
 	"import": {
 		before: func(t *testing.T, h *Host) { write(t, importSpec(h).Path, strings.Repeat("i", mb)) },
 		do: func(ctx context.Context, h *Host) error {
-			_, err := h.ImportImage(ctx, importSpec(h))
+			_, err := h.ImportVerified(ctx, importSpec(h), Sums{})
 			return err
 		},
 		after: func(t *testing.T, h *Host) {

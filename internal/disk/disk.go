@@ -38,7 +38,10 @@ type Config struct {
 	// FrontEnd is the datastores' directory of the front end, to which the
 	// directories of stopped and undeployed VMs move. "" or Base: they stay.
 	FrontEnd string
-	Owner    *Owner // who QEMU runs as; nil: root
+	// KernelDirs is where kernels and initial RAM disks may be that a VM names by
+	// their paths; /var/tmp when nil. Those of files datastores are in Base.
+	KernelDirs []string
+	Owner      *Owner // who QEMU runs as; nil: root
 	// HTTP fetches images from http:// and https:// paths. nil: such are refused.
 	HTTP    *http.Client
 	QemuImg string // program; "qemu-img" when empty
@@ -80,6 +83,9 @@ func New(cfg Config) (*Host, error) {
 		return nil, errors.New("datastores: Base is missing")
 	}
 	cfg.FrontEnd = cmp.Or(cfg.FrontEnd, cfg.Base)
+	if cfg.KernelDirs == nil {
+		cfg.KernelDirs = defaultSafe
+	}
 	cfg.QemuImg = cmp.Or(cfg.QemuImg, "qemu-img")
 	if err := makeDir(cfg.Base); err != nil {
 		return nil, fmt.Errorf("datastores: %w", err)

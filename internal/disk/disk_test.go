@@ -105,7 +105,8 @@ func noParts(t *testing.T, dir string) {
 
 func TestPrepare(t *testing.T) {
 	needs(t, "qemu-img", "mkswap", "mkfs.ext4")
-	h := newHost(t, Config{})
+	boot := t.TempDir()
+	h := newHost(t, Config{KernelDirs: []string{boot}})
 	ds := filepath.Join(h.cfg.Base, "1")
 	raw := write(t, filepath.Join(ds, "raw"), strings.Repeat("r", 3*mb))
 	qc := qcow2(t, filepath.Join(ds, "qc"), 4)
@@ -120,7 +121,7 @@ func TestPrepare(t *testing.T) {
 		dsk("DISK_ID", "7", "TYPE", "fs", "SIZE", "8"),
 		dsk("DISK_ID", "8", "TYPE", "CDROM", "SOURCE", raw, "CLONE", "YES", "FORMAT", "raw", "SIZE", "3"),
 	)
-	m.Kernel, m.Initrd = write(t, filepath.Join(t.TempDir(), "k"), "kernel"), write(t, filepath.Join(t.TempDir(), "i"), "initrd")
+	m.Kernel, m.Initrd = write(t, filepath.Join(boot, "k"), "kernel"), write(t, filepath.Join(boot, "i"), "initrd")
 	if err := h.Prepare(t.Context(), m); err != nil {
 		t.Fatal(err)
 	}
@@ -227,6 +228,46 @@ func TestPrepareRefuses(t *testing.T) {
 	}
 }
 
+// TestKernelBounds: what a guest boots it can read, so that it must not be any
+// file of the host.
+func TestKernelBounds(t *testing.T) {
+	boot, secret := t.TempDir(), t.TempDir()
+	h := newHost(t, Config{KernelDirs: []string{boot}})
+	inDatastore := write(t, filepath.Join(h.cfg.Base, "2", "k"), "k")
+	hidden := write(t, filepath.Join(secret, "hidden"), "secret")
+	link := filepath.Join(boot, "link")
+	if err := os.Symlink(hidden, link); err != nil {
+		t.Fatal(err)
+	}
+	const resolved = `$FILE[IMAGE_ID="1"]`
+	for name, test := range map[string]struct {
+		path string
+		os   []string
+		ok   bool
+	}{
+		"given":            {write(t, filepath.Join(boot, "k"), "k"), nil, true},
+		"resolved":         {inDatastore, []string{"INITRD_DS", resolved}, true},
+		"outside":          {hidden, nil, false},
+		"link":             {link, nil, false},
+		"in datastore":     {inDatastore, nil, false}, // perhaps of someone else
+		"pretends":         {hidden, []string{"INITRD_DS_SOURCE", hidden}, false},
+		"resolved outside": {hidden, []string{"INITRD_DS", resolved}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := vm(tmpl.Vec("OS", test.os...))
+			m.Initrd = test.path
+			err := h.Prepare(t.Context(), m)
+			there, look := exists(filepath.Join(h.Dir(m), "initrd"))
+			if look != nil || test.ok != there || test.ok != (err == nil) || !test.ok && !errors.Is(err, errOutside) {
+				t.Errorf("taken: %v, error %v (%v)", there, err, look)
+			}
+			if err := h.Remove(t.Context(), m); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
 // TestCopyStaysSparse copies a large image of which little is there.
 func TestCopyStaysSparse(t *testing.T) {
 	dir := t.TempDir()
@@ -309,7 +350,7 @@ func TestDiskFull(t *testing.T) {
 	h := newHost(t, Config{Base: small(t, 2)})
 	big := write(t, filepath.Join(t.TempDir(), "big"), strings.Repeat("x", 4*mb))
 
-	_, err := h.ImportImage(t.Context(), &agentapi.ImageSpec{ID: 1, DatastoreID: 1, Path: big, SafeDirs: []string{filepath.Dir(big)}})
+	_, err := h.ImportVerified(t.Context(), &agentapi.ImageSpec{ID: 1, DatastoreID: 1, Path: big, SafeDirs: []string{filepath.Dir(big)}}, Sums{})
 	if !errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), "no space left in "+filepath.Join(h.cfg.Base, "1")) {
 		t.Errorf("import into a full datastore: %v", err)
 	}

@@ -60,11 +60,6 @@ func checkRoom(s *agentapi.ImageSpec, sizeMB int64) error {
 	return nil
 }
 
-// ImportImage is ImportVerified without digests.
-func (h *Host) ImportImage(ctx context.Context, s *agentapi.ImageSpec) (Stored, error) {
-	return h.ImportVerified(ctx, s, Sums{})
-}
-
 // ImportVerified copies the file at s.Path, a path of this host or a URL, into the
 // datastore. Its format is read from its header; if s.Format is another it is
 // converted. A file may be copied when it is in SafeDirs, or not in

@@ -22,7 +22,7 @@ func TestImport(t *testing.T) {
 	dir := t.TempDir()
 	raw := write(t, filepath.Join(dir, "raw.img"), strings.Repeat("r", mb+1))
 	spec := agentapi.ImageSpec{ID: 3, DatastoreID: 1, Path: raw, SafeDirs: []string{dir}}
-	got, err := h.ImportImage(t.Context(), &spec)
+	got, err := h.ImportVerified(t.Context(), &spec, Sums{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,7 +35,7 @@ func TestImport(t *testing.T) {
 	if err := os.Remove(raw); err != nil {
 		t.Fatal(err)
 	}
-	if again, err := h.ImportImage(t.Context(), &spec); err != nil || again != got {
+	if again, err := h.ImportVerified(t.Context(), &spec, Sums{}); err != nil || again != got {
 		t.Errorf("imported again: %+v, %v", again, err)
 	}
 
@@ -66,7 +66,7 @@ func TestImportConverts(t *testing.T) {
 	dir := t.TempDir()
 	qc := qcow2(t, filepath.Join(dir, "qc"), 3)
 	for format, want := range map[string]string{"": Qcow2, "qcow2": Qcow2, "RAW": Raw} {
-		got, err := h.ImportImage(t.Context(), &agentapi.ImageSpec{ID: 1, DatastoreID: 1, Path: qc, Format: format, SafeDirs: []string{dir}})
+		got, err := h.ImportVerified(t.Context(), &agentapi.ImageSpec{ID: 1, DatastoreID: 1, Path: qc, Format: format, SafeDirs: []string{dir}}, Sums{})
 		if err != nil || got.Format != want || got.SizeMB != 3 {
 			t.Errorf("imported as %q: %+v, %v", format, got, err)
 		}
@@ -149,7 +149,7 @@ func TestImportRefuses(t *testing.T) {
 		"pipe":           {spec: agentapi.ImageSpec{Path: pipe}, want: "expected a regular file"},
 		"directory":      {spec: agentapi.ImageSpec{Path: safe + "/dir/.."}, want: "Not allowed"},
 		"relative":       {spec: agentapi.ImageSpec{Path: "plain"}, want: "absolute path"},
-		"empty":          {spec: agentapi.ImageSpec{}, want: "PATH is missing"},
+		"empty":          {spec: agentapi.ImageSpec{}, want: "path is missing"},
 		"absent":         {spec: agentapi.ImageSpec{Path: plain + "x"}, want: "no such file"},
 		"limit":          {spec: agentapi.ImageSpec{Path: plain, LimitMB: 2}, want: "Not enough space in datastore"},
 		"backing file":   {spec: agentapi.ImageSpec{Path: backed}, want: "backing file"},
@@ -217,7 +217,7 @@ func TestDownload(t *testing.T) {
 	}))
 	defer srv.Close()
 	h := newHost(t, Config{HTTP: srv.Client()})
-	got, err := h.ImportImage(t.Context(), &agentapi.ImageSpec{ID: 1, DatastoreID: 1, Path: srv.URL + "/image"})
+	got, err := h.ImportVerified(t.Context(), &agentapi.ImageSpec{ID: 1, DatastoreID: 1, Path: srv.URL + "/image"}, Sums{})
 	if err != nil || got.SizeMB != 2 || read(t, got.Source) != content {
 		t.Errorf("downloaded %+v, %v", got, err)
 	}
@@ -226,7 +226,7 @@ func TestDownload(t *testing.T) {
 		"limit":  {ID: 2, DatastoreID: 1, Path: srv.URL + "/image", LimitMB: 1},
 		"closed": {ID: 2, DatastoreID: 1, Path: "http://127.0.0.1:1/image"},
 	} {
-		if got, err := h.ImportImage(t.Context(), &spec); err == nil {
+		if got, err := h.ImportVerified(t.Context(), &spec, Sums{}); err == nil {
 			t.Errorf("%s: downloaded %+v", name, got)
 		}
 	}

@@ -42,8 +42,11 @@ func (b bounds) allow(path string) bool {
 	return below(b.safe) || !below(b.restricted)
 }
 
+// errOutside marks a file that is out of bounds.
+var errOutside = errors.New("it is not in a directory files may be taken from")
+
 func (b bounds) refuse(path string) error {
-	return fmt.Errorf("Not allowed to copy image file %s: it is not in SAFE_DIRS (%s)", path, strings.Join(b.safe, " "))
+	return fmt.Errorf("Not allowed to copy image file %s: %w (%s)", path, errOutside, strings.Join(b.safe, " "))
 }
 
 // openSource opens a file someone named whom we do not trust. The name is
@@ -51,7 +54,7 @@ func (b bounds) refuse(path string) error {
 // exists; and then where the file really is that was opened, so that no link, nor
 // one put there meanwhile, leads out of the bounds.
 func openSource(path string, b bounds) (f *os.File, err error) {
-	if err := checkAbs("PATH", path); err != nil {
+	if err := checkAbs("path", path); err != nil {
 		return nil, err
 	}
 	if !b.allow(filepath.Clean(path)) {
@@ -76,7 +79,7 @@ func openSource(path string, b bounds) (f *os.File, err error) {
 		return nil, &os.PathError{Op: "stat", Path: path, Err: err}
 	}
 	if st.Mode&unix.S_IFMT != unix.S_IFREG {
-		return nil, fmt.Errorf("PATH %s: expected a regular file", path)
+		return nil, fmt.Errorf("%s: expected a regular file", path)
 	}
 	return os.Open(proc)
 }

@@ -121,16 +121,33 @@ func (h *Host) Prepare(ctx context.Context, m *agentapi.Machine) error {
 			return fmt.Errorf("DISK %d: %w", d.id, err)
 		}
 	}
-	for _, f := range []struct{ name, src string }{{"kernel", m.Kernel}, {"initrd", m.Initrd}} {
+	return h.prepareKernel(ctx, m)
+}
+
+// prepareKernel copies kernel and initial RAM disk. They come out of a guest's
+// memory again, so that a VM's owner could read any file of the host by naming it
+// one of these: only those of a files datastore, which the server has resolved,
+// and those in KernelDirs are taken.
+func (h *Host) prepareKernel(ctx context.Context, m *agentapi.Machine) error {
+	os := m.Template.Vector("OS")
+	for _, f := range []struct{ name, key, src string }{{"kernel", "KERNEL", m.Kernel}, {"initrd", "INITRD", m.Initrd}} {
 		if f.src == "" {
 			continue
 		}
-		if err := checkAbs(f.name, f.src); err != nil {
-			return err
+		from := bounds{safe: h.cfg.KernelDirs, restricted: defaultRestricted}
+		if os.Get(f.key+"_DS") != "" {
+			from.safe = []string{h.cfg.Base}
 		}
-		err := h.once(filepath.Join(dir, f.name), func(path string) error { return copyFile(ctx, f.src, path) })
+		err := h.once(filepath.Join(h.Dir(m), f.name), func(path string) error {
+			in, err := openSource(f.src, from)
+			if err != nil {
+				return err
+			}
+			defer in.Close()
+			return copyOpen(ctx, in, path)
+		})
 		if err != nil {
-			return fmt.Errorf("%s: %w", f.name, err)
+			return fmt.Errorf("OS/%s: %w", f.key, err)
 		}
 	}
 	return nil

@@ -49,7 +49,9 @@ func newRealHost(t *testing.T) *realHost {
 		}
 	})
 	h.driver = driver
-	if h.disks, err = disk.New(disk.Config{Base: filepath.Join(t.TempDir(), "datastores")}); err != nil {
+	if h.disks, err = disk.New(disk.Config{
+		Base: filepath.Join(t.TempDir(), "datastores"), KernelDirs: []string{filepath.Dir(h.boot.Kernel), filepath.Dir(h.boot.Initrd)},
+	}); err != nil {
 		t.Fatal(err)
 	}
 	upload := t.TempDir()
@@ -57,7 +59,7 @@ func newRealHost(t *testing.T) *realHost {
 	if err := (guestimage.RootDisk{}).Write(t.Context(), root); err != nil {
 		t.Fatal(err)
 	}
-	h.image, err = h.disks.ImportImage(t.Context(), &agentapi.ImageSpec{ID: 1, DatastoreID: 1, Path: root, Format: "qcow2", SafeDirs: []string{upload}})
+	h.image, err = h.disks.ImportVerified(t.Context(), &agentapi.ImageSpec{ID: 1, DatastoreID: 1, Path: root, Format: "qcow2", SafeDirs: []string{upload}}, disk.Sums{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -34,7 +34,9 @@ type Config struct {
 	Type     string // domainxml.KVM or QEMU; QEMU when empty
 	Emulator string // path; libvirt chooses when empty
 	Version  string // of the cloud, written into domains
-	Logger   *slog.Logger
+	// Firmwares is the UEFI images a VM may name; the usual ones when nil.
+	Firmwares []string
+	Logger    *slog.Logger
 
 	CallTime  time.Duration // for a call of libvirt; 30 s when 0
 	StartTime time.Duration // for a start or restore; 3 min when 0
@@ -110,7 +112,7 @@ var uuidForm = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
 // document builds the domain of a VM. It keeps the UUID it had before.
 func (d *Driver) document(m *agentapi.Machine, dir string) (string, error) {
 	o := domainxml.Options{
-		Type: d.cfg.Type, Dir: dir, Emulator: d.cfg.Emulator, CgroupV2: d.cgroupV2, Version: d.cfg.Version, DeploymentTime: time.Now().Unix(),
+		Type: d.cfg.Type, Dir: dir, Emulator: d.cfg.Emulator, Firmwares: d.cfg.Firmwares, CgroupV2: d.cgroupV2, Version: d.cfg.Version, DeploymentTime: time.Now().Unix(),
 	}
 	if m.VMMad == domainxml.QEMU { // a VM may be put in software on any host
 		o.Type = domainxml.QEMU

@@ -30,13 +30,20 @@ const (
 
 // Options is what a domain takes from its host.
 type Options struct {
-	Type           string // KVM or QEMU
-	Dir            string // the VM's directory
-	UUID           string // "" for libvirt to choose, unless OS/UUID is set
-	Emulator       string // "" for libvirt to choose, unless EMULATOR is set
-	CgroupV2       bool   // the host's CPU shares are those of control groups version 2
-	Version        string // of the cloud, for the metadata
-	DeploymentTime int64  // epoch seconds, for the metadata
+	Type           string   // KVM or QEMU
+	Dir            string   // the VM's directory
+	UUID           string   // "" for libvirt to choose, unless OS/UUID is set
+	Emulator       string   // "" for libvirt to choose, unless EMULATOR is set
+	Firmwares      []string // UEFI images a VM may name; the usual ones when nil
+	CgroupV2       bool     // the host's CPU shares are those of control groups version 2
+	Version        string   // of the cloud, for the metadata
+	DeploymentTime int64    // epoch seconds, for the metadata
+}
+
+// usualFirmwares is the UEFI images a VM may have when the host does not say.
+// Source: resources reference §9.2, OVMF_UEFIS.
+var usualFirmwares = []string{
+	"/usr/share/OVMF/OVMF_CODE.fd", "/usr/share/OVMF/OVMF_CODE.secboot.fd", "/usr/share/AAVMF/AAVMF_CODE.fd",
 }
 
 // builder is what configurators work on.
@@ -64,6 +71,9 @@ func Build(m *agentapi.Machine, o Options) (string, error) {
 	}
 	if m.Domain == "" || !filepath.IsAbs(o.Dir) {
 		return "", errors.New("a domain needs a name and an absolute directory")
+	}
+	if o.Firmwares == nil {
+		o.Firmwares = usualFirmwares
 	}
 	b := &builder{
 		Options: o, m: m, t: m.Template,

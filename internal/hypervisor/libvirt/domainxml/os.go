@@ -3,7 +3,6 @@ package domainxml
 import (
 	"cmp"
 	"fmt"
-	"path/filepath"
 	"regexp"
 	"strings"
 
@@ -50,15 +49,16 @@ func (b *builder) os() error {
 }
 
 // firmware is OS/FIRMWARE: BIOS, or the path of a UEFI image, whose variables
-// are kept in the VM's directory.
+// are kept in the VM's directory. A guest can read its firmware, so that it must
+// be one the host offers.
 func (b *builder) firmware() error {
 	v := b.t.Vector("OS")
 	path := v.Get("FIRMWARE")
 	if path == "" || strings.EqualFold(path, "BIOS") {
 		return nil
 	}
-	if !filepath.IsAbs(path) {
-		return fmt.Errorf("OS/FIRMWARE %q: expected BIOS or an absolute path", path)
+	if err := oneOf("OS/FIRMWARE", path, append([]string{"BIOS"}, b.Firmwares...)...); err != nil {
+		return err
 	}
 	secure := "no"
 	if v.Bool("FIRMWARE_SECURE") {
