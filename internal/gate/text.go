@@ -1,0 +1,311 @@
+package gate
+
+import (
+	"encoding/json"
+	"errors"
+	"strings"
+
+	"github.com/trifid-cloud/trifid/internal/tmpl"
+)
+
+// maxAttributes bounds the attributes and sub-attributes of one change.
+const maxAttributes = 4096
+
+// errTooMany refuses a change with more than maxAttributes.
+var errTooMany = errors.New("too many attributes: expected at most 4096 in one update")
+
+// parseChange reads what a guest sends to change its user template: the text form
+// of a template as people type it, or XML. Every error but errTooMany is a
+// *tmpl.ParseError. Source: OneGate reference §1.11.
+//
+// Guests seldom quote. The original puts quotes around values one character at a
+// time and so breaks values with commas, quotes, brackets or backslashes, and
+// keeps blanks around the equals sign. Here a line is NAME = value, and
+//   - a value in quotes, and a vector in brackets, are read by the core's rules;
+//     in a vector the quotes may be missing;
+//   - anything else is the value up to the end of the line, whatever is in it,
+//     without the blanks around it; JSON goes on to its end;
+//   - backslash and n, which is how shells pass a line end, is one where another
+//     attribute or nothing follows, and a part of the value elsewhere.
+func parseChange(text string) (*tmpl.Template, error) {
+	if strings.HasPrefix(strings.TrimLeft(text, " \t\r\n"), "<") {
+		return checked(tmpl.Parse(text))
+	}
+	q := quoter{text: text}
+	switch err := q.run(); {
+	case errors.Is(err, errTooMany):
+		return nil, err
+	case err != nil:
+		// What the core would say of it is better than anything we could.
+		return checked(tmpl.Parse(text))
+	}
+	return checked(tmpl.ParseText(string(q.out)))
+}
+
+// checked counts the attributes of what was parsed.
+func checked(t *tmpl.Template, err error) (*tmpl.Template, error) {
+	if err != nil {
+		return nil, err
+	}
+	n := t.Len()
+	for _, a := range t.All() {
+		n += len(a.Vector)
+	}
+	if n > maxAttributes {
+		return nil, errTooMany
+	}
+	return t, nil
+}
+
+// errText says that the text is nothing the quoter understands.
+var errText = errors.New("not a list of attributes")
+
+// quoter writes a text with every value quoted, in time linear in its length.
+type quoter struct {
+	text  string
+	pos   int
+	count int
+	out   []byte
+}
+
+func (q *quoter) run() error {
+	for {
+		q.skipBetween()
+		if q.pos == len(q.text) {
+			return nil
+		}
+		if err := q.attribute(); err != nil {
+			return err
+		}
+		q.out = append(q.out, '\n')
+	}
+}
+
+// attribute reads one attribute.
+func (q *quoter) attribute() error {
+	if err := q.nameAndEqual(); err != nil {
+		return err
+	}
+	switch rest := q.text[q.pos:]; {
+	case strings.HasPrefix(rest, `"`):
+		if err := q.quoted(); err != nil {
+			return err
+		}
+	case strings.HasPrefix(rest, "["):
+		if err := q.vector(); err != nil {
+			return err
+		}
+	case strings.HasPrefix(rest, "{") && q.json():
+	default:
+		end := q.lineEnd()
+		q.value(q.text[q.pos:end])
+		q.pos = end
+		return nil
+	}
+	if !q.ends(q.pos) {
+		return errText
+	}
+	return nil
+}
+
+// nameAndEqual reads "NAME =" and the blanks around it.
+func (q *quoter) nameAndEqual() error {
+	if q.count++; q.count > maxAttributes {
+		return errTooMany
+	}
+	end := q.nameEnd(q.pos)
+	eq := q.skipBlanks(end)
+	if end == q.pos || eq == len(q.text) || q.text[eq] != '=' {
+		return errText
+	}
+	q.out = append(q.out, q.text[q.pos:end]...)
+	q.out = append(q.out, '=')
+	q.pos = q.skipBlanks(eq + 1)
+	return nil
+}
+
+// quoted copies a value that is in quotes.
+func (q *quoter) quoted() error {
+	for i := q.pos + 1; i < len(q.text); i++ {
+		if q.text[i] == '"' && q.text[i-1] != '\\' {
+			q.out = append(q.out, q.text[q.pos:i+1]...)
+			q.pos = i + 1
+			return nil
+		}
+	}
+	return errText
+}
+
+// json reads a JSON object as the value, if it is one and nothing follows it.
+func (q *quoter) json() bool {
+	dec := json.NewDecoder(strings.NewReader(q.text[q.pos:]))
+	var object json.RawMessage
+	if dec.Decode(&object) != nil {
+		return false
+	}
+	end := q.pos + int(dec.InputOffset())
+	if next := q.skipBlanks(end); next < len(q.text) && q.text[next] != '\n' && !q.breaks(next) {
+		return false
+	}
+	q.value(string(object))
+	q.pos = end
+	return true
+}
+
+// vector reads "[K = v, …]", or else a JSON array as the value.
+func (q *quoter) vector() error {
+	start, written := q.pos, len(q.out)
+	err := q.pairs()
+	if !errors.Is(err, errText) {
+		return err
+	}
+	q.pos, q.out = start, q.out[:written]
+	if !q.json() {
+		return errText
+	}
+	return nil
+}
+
+func (q *quoter) pairs() error {
+	q.pos++
+	q.out = append(q.out, '[')
+	for first := true; ; first = false {
+		q.pos = q.skipLines(q.pos)
+		if first && strings.HasPrefix(q.text[q.pos:], "]") {
+			break
+		}
+		if err := q.nameAndEqual(); err != nil {
+			return err
+		}
+		if strings.HasPrefix(q.text[q.pos:], `"`) {
+			if err := q.quoted(); err != nil {
+				return err
+			}
+		} else if err := q.bare(); err != nil {
+			return err
+		}
+		q.pos = q.skipLines(q.pos)
+		if !strings.HasPrefix(q.text[q.pos:], ",") {
+			break
+		}
+		q.out = append(q.out, ',')
+		q.pos++
+	}
+	if !strings.HasPrefix(q.text[q.pos:], "]") {
+		return errText
+	}
+	q.out = append(q.out, ']')
+	q.pos++
+	return nil
+}
+
+// bare reads a value of a vector that is not in quotes: up to the bracket, or to
+// a comma behind which another name begins.
+func (q *quoter) bare() error {
+	for i := q.pos; i < len(q.text); i++ {
+		switch q.text[i] {
+		case '\n', '"', '[':
+			return errText
+		case ',':
+			if !q.names(q.skipLines(i + 1)) {
+				continue
+			}
+		case ']':
+		default:
+			continue
+		}
+		q.value(q.text[q.pos:i])
+		q.pos = i
+		return nil
+	}
+	return errText
+}
+
+// value writes a value as the core reads it.
+func (q *quoter) value(s string) {
+	s = strings.Trim(s, " \t\r")
+	if strings.HasSuffix(s, `\`) && !strings.ContainsAny(s, " \t\r\n=#,[]\"") {
+		q.out = append(q.out, s...) // in quotes it would hide the closing one
+		return
+	}
+	q.out = append(q.out, '"')
+	q.out = append(q.out, strings.ReplaceAll(s, `"`, `\"`)...)
+	q.out = append(q.out, '"')
+}
+
+// lineEnd returns where the line from q.pos on ends.
+func (q *quoter) lineEnd() int {
+	for i := q.pos; i < len(q.text); i++ {
+		if q.text[i] == '\n' || q.breaks(i) {
+			return i
+		}
+	}
+	return len(q.text)
+}
+
+// breaks tells whether a backslash and an n at i stand for a line end.
+func (q *quoter) breaks(i int) bool {
+	if !strings.HasPrefix(q.text[i:], `\n`) {
+		return false
+	}
+	return q.ends(i+2) || q.names(q.skipBlanks(i+2))
+}
+
+// ends tells whether an attribute may end at i: what follows on the line is
+// nothing, a comment, a line end in either form, or the name of another one.
+func (q *quoter) ends(i int) bool {
+	i = q.skipBlanks(i)
+	rest := q.text[i:]
+	return rest == "" || rest[0] == '\n' || rest[0] == '#' || strings.HasPrefix(rest, `\n`) || q.names(i)
+}
+
+// names tells whether "NAME =" is at i.
+func (q *quoter) names(i int) bool {
+	end := q.nameEnd(i)
+	eq := q.skipBlanks(end)
+	return end > i && eq < len(q.text) && q.text[eq] == '='
+}
+
+func (q *quoter) nameEnd(i int) int {
+	for i < len(q.text) && isNameByte(q.text[i]) {
+		i++
+	}
+	return i
+}
+
+func isNameByte(c byte) bool {
+	return 'a' <= c|0x20 && c|0x20 <= 'z' || '0' <= c && c <= '9' || c == '_'
+}
+
+func (q *quoter) skipBlanks(i int) int {
+	for i < len(q.text) && (q.text[i] == ' ' || q.text[i] == '\t' || q.text[i] == '\r') {
+		i++
+	}
+	return i
+}
+
+func (q *quoter) skipLines(i int) int {
+	for i < len(q.text) && (q.text[i] == ' ' || q.text[i] == '\t' || q.text[i] == '\r' || q.text[i] == '\n') {
+		i++
+	}
+	return i
+}
+
+// skipBetween skips what may stand between attributes.
+func (q *quoter) skipBetween() {
+	for {
+		q.pos = q.skipLines(q.pos)
+		switch rest := q.text[q.pos:]; {
+		case strings.HasPrefix(rest, `\n`):
+			q.pos += 2
+		case strings.HasPrefix(rest, "#"):
+			end := strings.IndexByte(rest, '\n')
+			if end < 0 {
+				end = len(rest)
+			}
+			q.pos += end
+		default:
+			return
+		}
+	}
+}

@@ -1,0 +1,84 @@
+package gate
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/trifid-cloud/trifid/internal/one"
+	"github.com/trifid-cloud/trifid/internal/tmpl"
+)
+
+// Kinds of change a guest may ask for; other numbers look and do nothing.
+// Source: OneGate reference §1.11.
+const (
+	Append = 1 // replace the attributes that are named, keep the others
+	Erase  = 2 // remove the one attribute that the data names
+)
+
+// Update changes the user template of a VM that the guest may address; kind is
+// Append, Erase or another number. It returns once the change is durable.
+func (u *Guest) Update(ctx context.Context, id int, data string, kind int) error {
+	v, err := u.addressed(id)
+	if err != nil {
+		return err
+	}
+	if kind != Append {
+		return u.erase(ctx, v, strings.TrimSpace(data), kind)
+	}
+	change, err := parseChange(data)
+	if errors.Is(err, errTooMany) {
+		return &Refusal{Status: http.StatusRequestEntityTooLarge, Text: err.Error()}
+	}
+	if err != nil {
+		return refuse(http.StatusInternalServerError, "[one.vm.update] Cannot update template. %s", err)
+	}
+	if err := u.gate.checkChange(change); err != nil {
+		return err
+	}
+	if err := u.gate.cloud.UpdateVM(ctx, u.owner, v.ID, change, 1); err != nil {
+		return coreError(http.StatusInternalServerError, "one.vm.update", err)
+	}
+	u.audit("update", v, "attributes", names(change))
+	return nil
+}
+
+func (u *Guest) erase(ctx context.Context, v *one.VM, path string, kind int) error {
+	if err := u.gate.checkErase(path); err != nil || kind != Erase {
+		return err
+	}
+	if err := u.gate.cloud.EraseVM(ctx, u.owner, v.ID, path); err != nil {
+		return eraseError(err)
+	}
+	u.audit("erase", v, "attributes", []string{clip(path)})
+	return nil
+}
+
+// names returns the names of a change's attributes, for the audit.
+func names(t *tmpl.Template) []string {
+	const most = 32
+	var out []string
+	for i, a := range t.All() {
+		if i == most {
+			return append(out, "…")
+		}
+		out = append(out, clip(a.Name))
+	}
+	return out
+}
+
+// clip bounds what a guest can write into the log.
+func clip(s string) string {
+	const most = 64
+	if len(s) > most {
+		return s[:most] + "…"
+	}
+	return s
+}
+
+// audit logs a change that was made: who, to which VM, what, from where; never
+// the values.
+func (u *Guest) audit(what string, v *one.VM, args ...any) {
+	u.gate.log.Info("guest made a change", append([]any{"change", what, "guest", u.vm.ID, "vm", v.ID, "owner", u.owner.UID, "from", u.from}, args...)...)
+}

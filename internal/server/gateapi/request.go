@@ -1,0 +1,202 @@
+package gateapi
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"mime/multipart"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync/atomic"
+
+	"github.com/trifid-cloud/trifid/internal/gate"
+	"github.com/trifid-cloud/trifid/internal/server/httpd"
+)
+
+// request is a request that has a route.
+type request struct {
+	*http.Request
+	api    *API
+	w      http.ResponseWriter
+	route  *route
+	param  string // the part of the path that the route leaves open
+	waited bool   // for a change
+}
+
+// The header names as net/http keeps them: each is looked up without a copy.
+const (
+	headerToken = "X-Onegate-Token"
+	headerVMID  = "X-Onegate-Vmid"
+)
+
+// only returns the value of a header that must not be repeated: two tokens, or two
+// ids, are an attempt to be taken for two guests by two programs on the way.
+func only(h http.Header, name string) string {
+	if vs := h[name]; len(vs) == 1 {
+		return vs[0]
+	}
+	return ""
+}
+
+// credentials returns what the request says of who sends it. The id is that of
+// the header, else that of the path or the query. In the original the guest is
+// then taken for VM 0; here it is the one that its token is of.
+// Source: OneGate reference §1.3.
+func (q *request) credentials() gate.Credentials {
+	c := gate.Credentials{Token: only(q.Header, headerToken), VMID: only(q.Header, headerVMID), From: q.RemoteAddr}
+	switch {
+	case q.route.act != nil && q.route.path == "/vm/:id":
+		c.VMID = q.param
+	case len(q.Header[headerVMID]) > 0:
+	case q.route.self:
+		c.VMID = q.param
+	default:
+		c.VMID = q.query("id")
+	}
+	return c
+}
+
+// query returns a parameter of the query string, "" if there is none.
+func (q *request) query(name string) string {
+	v, _ := lookup(q.URL.RawQuery, name)
+	return v
+}
+
+// lookup finds a parameter in a query string or form. A value that is not encoded
+// as it must be is taken as it is.
+func lookup(encoded, name string) (value string, ok bool) {
+	for encoded != "" {
+		var pair string
+		pair, encoded, _ = strings.Cut(encoded, "&")
+		key, raw, _ := strings.Cut(pair, "=")
+		if k, err := url.QueryUnescape(key); err != nil || k != name {
+			continue
+		}
+		v, err := url.QueryUnescape(raw)
+		if err != nil {
+			v = raw
+		}
+		value, ok = v, true // the last one counts
+	}
+	return value, ok
+}
+
+// params finds parameters in the query string and in the body, if the request
+// says that it is a form: requests of every method may, GET too. The body goes
+// first. Source: OneGate reference §1.2.
+type params struct {
+	query, form string
+	parts       map[string]string // of a multipart form
+}
+
+func (p params) lookup(name string) (string, bool) {
+	if v, ok := p.parts[name]; ok {
+		return v, true
+	}
+	if v, ok := lookup(p.form, name); ok {
+		return v, true
+	}
+	return lookup(p.query, name)
+}
+
+// params reads the body and returns it with the parameters.
+func (q *request) params() (params, string, error) {
+	p := params{query: q.URL.RawQuery}
+	body, err := q.body()
+	if err != nil || body == "" {
+		return p, body, err
+	}
+	kind, args, err := mime.ParseMediaType(q.Header.Get("Content-Type"))
+	switch {
+	case err != nil: // no type, or none anybody knows
+	case kind == "application/x-www-form-urlencoded":
+		p.form = body
+	case kind == "multipart/form-data":
+		if p.parts, err = parts(body, args["boundary"]); err != nil {
+			return p, body, &gate.Refusal{Status: http.StatusBadRequest, Text: "The form in the body cannot be read", Cause: err}
+		}
+	}
+	return p, body, nil
+}
+
+// maxParts bounds the fields of a multipart form.
+const maxParts = 32
+
+func parts(body, boundary string) (map[string]string, error) {
+	out := map[string]string{}
+	in := multipart.NewReader(strings.NewReader(body), boundary)
+	for range maxParts {
+		p, err := in.NextRawPart()
+		if errors.Is(err, io.EOF) {
+			return out, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		value, err := io.ReadAll(p)
+		if err != nil {
+			return nil, err
+		}
+		out[p.FormName()] = string(value)
+	}
+	return nil, fmt.Errorf("more than %d fields", maxParts)
+}
+
+// A body may have freeBody bytes whatever others hold, which is more than nearly
+// all have; what it has beyond that is taken from a budget of maxBodies for all.
+const (
+	freeBody  = 64 << 10
+	maxBodies = 8 << 20
+	firstBody = 4 << 10 // room before anything was read, if the request says it needs it
+)
+
+type budget struct{ left atomic.Int64 }
+
+// body reads the body of the request.
+func (q *request) body() (text string, err error) {
+	if q.ContentLength == 0 || q.Body == http.NoBody {
+		return "", nil
+	}
+	defer func() {
+		if err != nil {
+			q.w.Header().Set("Connection", "close") // the rest is not read
+		}
+	}()
+	most := q.api.opts.MaxBody
+	tooLarge := &gate.Refusal{Status: http.StatusRequestEntityTooLarge, Text: fmt.Sprintf("The body is larger than %d bytes", most)}
+	if q.ContentLength > most {
+		return "", tooLarge
+	}
+	size := int64(512)
+	if q.ContentLength > 0 {
+		size = min(q.ContentLength, firstBody)
+	}
+	var held int64
+	defer func() { q.api.bodies.left.Add(held) }()
+	buf, from := make([]byte, 0, size+1), httpd.Body(q.w, q.Request)
+	for {
+		n, err := from.Read(buf[len(buf):cap(buf)])
+		buf = buf[:len(buf)+n]
+		switch {
+		case int64(len(buf)) > most:
+			return "", tooLarge
+		case errors.Is(err, io.EOF):
+			return string(buf), nil
+		case err != nil:
+			return "", &gate.Refusal{Status: http.StatusBadRequest, Text: "The body cannot be read", Cause: err}
+		case len(buf) < cap(buf):
+			continue
+		}
+		room := 2 * int64(cap(buf))
+		if more := room - freeBody - held; more > 0 {
+			if q.api.bodies.left.Add(-more) < 0 {
+				q.api.bodies.left.Add(more)
+				return "", &gate.Refusal{Status: http.StatusServiceUnavailable, Text: "Too many large requests are being read", RetryAfter: retryBusy}
+			}
+			held += more
+		}
+		buf = append(make([]byte, 0, room), buf...)
+	}
+}
