@@ -248,7 +248,10 @@ func (cs *codecs) decode(key string, val []byte) (decoded, error) {
 	}
 	d.value, err = c.decode(s.id, body)
 	if errors.Is(err, errUnknownField) {
-		d.unknown, err = findUnknown(body, c.typ), nil
+		var canonical []byte
+		if canonical, err = json.Marshal(d.value); err == nil {
+			d.unknown = findUnknown(body, canonical, c.typ)
+		}
 	}
 	if err != nil {
 		return decoded{}, fmt.Errorf("value of %q: %w", key, err)

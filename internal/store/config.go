@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"net/url"
 	"time"
 )
@@ -70,8 +71,8 @@ type Cluster struct {
 	Token string
 	// Join is set when the cluster runs already and has been told of this member.
 	Join bool
-	// CertFile, KeyFile and CAFile are for mutual TLS between the members; needed
-	// unless every URL is on loopback.
+	// CertFile, KeyFile and CAFile are for mutual TLS between the members, which
+	// is needed unless they are all on loopback.
 	CertFile, KeyFile, CAFile string
 	// ListenClient opens etcd's own interface at this URL, for administration;
 	// none if empty. It asks for the same certificates.
@@ -125,15 +126,10 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Cluster != nil {
 		cl := *c.Cluster
 		setDefault(&cl.AdvertisePeer, cl.ListenPeer)
-		if _, ok := cl.Members[c.Name]; !ok {
-			return c, fmt.Errorf("store: cluster members: expected the peer URL of this member, %q", c.Name)
-		}
-		for _, raw := range []string{cl.ListenPeer, cl.AdvertisePeer} {
-			if u, err := url.Parse(raw); err != nil || u.Host == "" {
-				return c, fmt.Errorf("store: peer URL %q: expected http://host:port or https://host:port", raw)
-			}
-		}
 		c.Cluster = &cl
+		if err := cl.check(c.Name); err != nil {
+			return c, fmt.Errorf("store: cluster: %w", err)
+		}
 	}
 	if c.External != nil {
 		ex := *c.External
@@ -144,6 +140,35 @@ func (c Config) withDefaults() (Config, error) {
 		}
 	}
 	return c, nil
+}
+
+// check refuses what etcd would not take, and members that anybody could pose as.
+func (c *Cluster) check(name string) error {
+	if _, ok := c.Members[name]; !ok {
+		return fmt.Errorf("members: expected the peer URL of this member, %q", name)
+	}
+	urls := map[string]string{"listen peer": c.ListenPeer, "advertise peer": c.AdvertisePeer}
+	if c.ListenClient != "" {
+		urls["listen client"] = c.ListenClient
+	}
+	for what, raw := range urls {
+		u, err := url.Parse(raw)
+		if err != nil || u.Port() == "" || u.Path != "" || u.Scheme != "http" && u.Scheme != "https" {
+			return fmt.Errorf("%s URL %q: expected http://host:port or https://host:port", what, raw)
+		}
+		switch {
+		case u.Scheme == "https" && (c.CertFile == "" || c.KeyFile == "" || c.CAFile == ""):
+			return fmt.Errorf("%s URL %q: expected a certificate, its key and a CA", what, raw)
+		case u.Scheme == "http" && !loopback(u.Hostname()):
+			return fmt.Errorf("%s URL %q: expected https, or a loopback address", what, raw)
+		}
+	}
+	return nil
+}
+
+func loopback(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.IsLoopback()
 }
 
 func setDefault[T comparable](p *T, v T) {

@@ -109,7 +109,7 @@ func hostOf(v *one.VM) int {
 }
 
 func waits(v *one.VM) int {
-	if v != nil && (v.State == one.VMPending || v.Resched) {
+	if alive(v) && (v.State == one.VMPending || v.Resched) {
 		return 0
 	}
 	return -1

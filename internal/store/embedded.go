@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -22,6 +23,7 @@ import (
 type embedded struct {
 	etcdLog
 	etcd   *embed.Etcd
+	lock   *os.File
 	single bool
 	tick   time.Duration
 	quota  int64
@@ -46,15 +48,19 @@ func openEmbedded(ctx context.Context, cfg Config) (*embedded, error) {
 	if err := os.Chmod(cfg.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("close the data directory to others: %w", err)
 	}
-	ec, err := embedConfig(cfg)
+	lock, err := lockDir(cfg.Dir)
 	if err != nil {
 		return nil, err
 	}
+	ec, err := embedConfig(cfg)
+	if err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
 	etcd, err := embed.StartEtcd(ec)
 	if err != nil {
-		return nil, fmt.Errorf("start etcd: %w", err)
+		return nil, errors.Join(fmt.Errorf("start etcd: %w", err), lock.Close())
 	}
-	m := &embedded{etcd: etcd, single: cfg.Cluster == nil, tick: cfg.Tick, quota: cfg.Quota, stop: make(chan struct{}), joining: make(chan struct{}, 1)}
+	m := &embedded{etcd: etcd, lock: lock, single: cfg.Cluster == nil, tick: cfg.Tick, quota: cfg.Quota, stop: make(chan struct{}), joining: make(chan struct{}, 1)}
 	select {
 	case <-etcd.Server.ReadyNotify():
 	case err = <-etcd.Err():
@@ -65,7 +71,7 @@ func openEmbedded(ctx context.Context, cfg Config) (*embedded, error) {
 	}
 	if err != nil {
 		etcd.Close()
-		return nil, fmt.Errorf("start etcd: %w", err)
+		return nil, errors.Join(fmt.Errorf("start etcd: %w", err), lock.Close())
 	}
 	m.client = v3client.New(etcd.Server)
 	if cfg.Cluster != nil {
@@ -74,6 +80,19 @@ func openEmbedded(ctx context.Context, cfg Config) (*embedded, error) {
 		}
 	}
 	return m, nil
+}
+
+// lockDir keeps other processes out of the data directory until the file is
+// closed or this process ends; etcd would wait for them without a word.
+func lockDir(dir string) (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("lock the data directory: %w", err)
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return nil, errors.Join(fmt.Errorf("data directory %s: another process uses it: %w", dir, err), f.Close())
+	}
+	return f, nil
 }
 
 // embedConfig translates the configuration for etcd.
@@ -219,7 +238,7 @@ func (m *embedded) close() error {
 	m.wg.Wait()
 	err := closeClient(m.client)
 	m.etcd.Close()
-	return err
+	return errors.Join(err, m.lock.Close())
 }
 
 // closeClient closes a client within the process, which always answers that its

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"reflect"
@@ -28,7 +29,8 @@ func (u *unknown) nest(name string, inner *unknown) {
 }
 
 // findUnknown returns the fields in body that t has not, nil if there are none.
-func findUnknown(body []byte, t reflect.Type) *unknown {
+// canonical is how this program writes the value that it read body as.
+func findUnknown(body, canonical []byte, t reflect.Type) *unknown {
 	u := &unknown{}
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
@@ -38,7 +40,7 @@ func findUnknown(body []byte, t reflect.Type) *unknown {
 	}
 	switch t.Kind() {
 	case reflect.Struct:
-		known := fieldsOf(t)
+		known, own := fieldsOf(t), object(canonical)
 		for name, raw := range object(body) {
 			f, ok := known[strings.ToLower(name)]
 			if !ok {
@@ -48,15 +50,19 @@ func findUnknown(body []byte, t reflect.Type) *unknown {
 				u.fields[name] = raw
 				continue
 			}
-			u.nest(f.name, findUnknown(raw, f.typ))
+			u.nest(f.name, findUnknown(raw, own[f.name], f.typ))
 		}
 	case reflect.Map:
+		own := object(canonical)
 		for name, raw := range object(body) {
-			u.nest(name, findUnknown(raw, t.Elem()))
+			u.nest(name, findUnknown(raw, own[name], t.Elem()))
 		}
 	case reflect.Slice, reflect.Array:
+		own := array(canonical)
 		for i, raw := range array(body) {
-			u.nest(elementName(raw, i), findUnknown(raw, t.Elem()))
+			if i < len(own) {
+				u.nest(elementName(own[i], i), findUnknown(raw, own[i], t.Elem()))
+			}
 		}
 	}
 	if u.empty() {
@@ -79,7 +85,7 @@ func (u *unknown) merge(body []byte) ([]byte, error) {
 			}
 			list[i] = merged
 		}
-		return json.Marshal(list)
+		return marshal(list)
 	}
 	fields := object(body)
 	if fields == nil { // null: what held them is gone
@@ -95,7 +101,16 @@ func (u *unknown) merge(body []byte) ([]byte, error) {
 	for name, raw := range u.fields {
 		fields[name] = raw
 	}
-	return json.Marshal(fields)
+	return marshal(fields)
+}
+
+// marshal keeps what is already JSON as it is, where json.Marshal would escape it.
+func marshal(v any) ([]byte, error) {
+	var buf bytes.Buffer
+	e := json.NewEncoder(&buf)
+	e.SetEscapeHTML(false)
+	err := e.Encode(v)
+	return bytes.TrimSuffix(buf.Bytes(), []byte{'\n'}), err
 }
 
 // elementName says which element of an array an object is, so that its unknown

@@ -182,20 +182,17 @@ func TestOutcomeUnknown(t *testing.T) {
 		m := NewMemory()
 		s := memoryStore(t, m, "a")
 		term, _ := s.Term()
-		gate := make(chan struct{})
+		sent, gate := make(chan struct{}), make(chan struct{})
 		m.SetFaults(func(context.Context) Fault {
-			<-gate
 			m.SetFaults(nil)
+			close(sent)
+			<-gate
 			return fault
 		})
 		first, second := make(chan error), make(chan error)
+		go func() { first <- s.Update(ctx, putSetting("x", "1")) }()
+		<-sent
 		ran := make(chan struct{})
-		go func() {
-			first <- s.Update(ctx, func(tx *Tx) error { close(ran); return putSetting("x", "1")(tx) })
-		}()
-		<-ran
-		eventually(t, "the first is sent", func() bool { w := s.standing.Load().writer; w.mu.Lock(); defer w.mu.Unlock(); return len(w.queue) == 0 })
-		ran = make(chan struct{})
 		go func() {
 			second <- s.Update(ctx, func(tx *Tx) error { close(ran); return putSetting("y", "1")(tx) })
 		}()
