@@ -40,6 +40,16 @@ func values[K any, V any](all iter.Seq2[K, V]) iter.Seq[V] {
 	}
 }
 
+func recordsOf(v *one.VM) iter.Seq2[*one.VM, *one.History] {
+	return func(yield func(*one.VM, *one.History) bool) {
+		for _, h := range v.History {
+			if !yield(v, h) {
+				return
+			}
+		}
+	}
+}
+
 // documents renders every kind of document in every form.
 func documents(t testing.TB) []document {
 	d := cloud(t)
@@ -62,9 +72,7 @@ func documents(t testing.TB) []document {
 	add("vm-done", "vm", d.AppendVM(nil, vm(9)))
 	add("vm-extended", "vm", d.AppendVMExtended(nil, vm(7)))
 	add("vmpool", "vm_pool", onexml.AppendPool(nil, "VM_POOL", values(st.VMs.Descending()), d.AppendVMShort))
-	add("accounting", "acct", onexml.AppendPool(nil, "HISTORY_RECORDS", slices.Values(vm(7).History), func(dst []byte, h *one.History) []byte {
-		return d.AppendAccounting(dst, vm(7), h)
-	}))
+	add("accounting", "acct", d.AppendAccounting(nil, recordsOf(vm(7))))
 	add("host", "host", d.AppendHost(nil, host))
 	add("hostpool", "host_pool", onexml.AppendPool(nil, "HOST_POOL", values(st.Hosts.All()), d.AppendHostListed))
 	add("imagepool", "image_pool", onexml.AppendPool(nil, "IMAGE_POOL", values(st.Images.All()), d.AppendImage))
@@ -78,12 +86,10 @@ func documents(t testing.TB) []document {
 	add("vnetpool", "vnet_pool", onexml.AppendPool(nil, "VNET_POOL", values(st.VNets.All()), d.AppendVNetListed))
 	add("templatepool", "vmtemplate_pool", onexml.AppendPool(nil, "VMTEMPLATE_POOL", values(st.Templates.All()), d.AppendTemplate))
 	add("user", "user", d.AppendUser(nil, ana))
-	add("userpool", "user_pool", append(d.AppendDefaultUserQuotas(bytes.TrimSuffix(
-		onexml.AppendPool(nil, "USER_POOL", values(st.Users.All()), d.AppendUserListed), []byte("</USER_POOL>"))), "</USER_POOL>"...))
+	add("userpool", "user_pool", d.AppendUserPool(nil, values(st.Users.All())))
 	users, _ := st.Groups.Get(1)
 	add("group", "group", d.AppendGroup(nil, users))
-	add("grouppool", "group_pool", append(d.AppendDefaultGroupQuotas(bytes.TrimSuffix(
-		onexml.AppendPool(nil, "GROUP_POOL", values(st.Groups.All()), d.AppendGroupListed), []byte("</GROUP_POOL>"))), "</GROUP_POOL>"...))
+	add("grouppool", "group_pool", d.AppendGroupPool(nil, values(st.Groups.All())))
 	add("datastorepool", "datastore_pool", onexml.AppendPool(nil, "DATASTORE_POOL", values(st.Datastores.All()), d.AppendDatastore))
 	add("clusterpool", "cluster_pool", onexml.AppendPool(nil, "CLUSTER_POOL", values(st.Clusters.All()), d.AppendCluster))
 	withBody := &onexml.Docs{State: st, Body: func(int) ([]byte, bool) { return []byte(`{"name":"a"}`), true }}
@@ -92,7 +98,7 @@ func documents(t testing.TB) []document {
 	add("zone", "zone", d.AppendZone(nil, zone))
 	add("secgrouppool", "security_group_pool", onexml.AppendPool(nil, "SECURITY_GROUP_POOL", values(st.SecGroups.All()), d.AppendSecGroup))
 	add("vdcpool", "vdc_pool", onexml.AppendPool(nil, "VDC_POOL", values(st.VDCs.All()), d.AppendVDC))
-	add("aclpool", "acl_pool", onexml.AppendPool(nil, "ACL_POOL", values(st.ACLs.All()), onexml.AppendACL))
+	add("aclpool", "acl_pool", d.AppendACLPool(nil))
 	add("vrouterpool", "vrouter_pool", onexml.AppendPool(nil, "VROUTER_POOL", values(st.VRouters.All()), d.AppendVRouter))
 	sample, _ := d.Monitor.VM(7)
 	later := agentapi.VMSample{VM: 7, Time: 1700000630, Data: tmpl.New(tmpl.Single("CPU", "0.0"), tmpl.Single("ID", "666"), tmpl.Single("VCENTER_VM_NAME", "x"))}

@@ -28,7 +28,7 @@ func FuzzDocuments(f *testing.F) {
 		}
 		d := &onexml.Docs{State: &store.State{}, Monitor: samples{vms: map[int]agentapi.VMSample{0: {Data: body}}}}
 		for what, text := range map[string][]byte{
-			"VM": d.AppendVM(nil, v), "short VM": d.AppendVMShort(nil, v), "accounting": d.AppendAccounting(nil, v, v.History[0]),
+			"VM": d.AppendVM(nil, v), "short VM": d.AppendVMShort(nil, v), "accounting": d.AppendAccounting(nil, recordsOf(v)),
 			"image":      d.AppendImage(nil, &one.Image{Meta: m, Source: name, Path: name, Datastore: name, Template: body, Snapshots: body}),
 			"network":    d.AppendVNet(nil, &one.VNet{Meta: m, Bridge: name, VNMad: name, Template: body, ARs: []one.AR{{PrefixLength: name, Attrs: body}}}, nil),
 			"networks":   d.AppendVNetListed(nil, &one.VNet{Meta: m, ARs: []one.AR{{Attrs: body}}}),

@@ -55,8 +55,16 @@ func (d *Docs) AppendVDC(dst []byte, v *one.VDC) []byte {
 	return shut(dst, "VDC")
 }
 
-// AppendACL appends a rule as acl.info lists it. Source: XML-RPC reference §8.13.
-func AppendACL(dst []byte, r *one.ACLRule) []byte {
+// AppendACLPool appends all rules. Source: XML-RPC reference §8.13.
+func (d *Docs) AppendACLPool(dst []byte) []byte {
+	dst = open(dst, "ACL_POOL")
+	for _, r := range d.State.ACLs.All() {
+		dst = acl(dst, r)
+	}
+	return shut(dst, "ACL_POOL")
+}
+
+func acl(dst []byte, r *one.ACLRule) []byte {
 	dst = open(dst, "ACL")
 	dst = num(dst, "ID", r.ID)
 	dst = hex(dst, "USER", r.User)

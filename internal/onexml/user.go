@@ -1,6 +1,7 @@
 package onexml
 
 import (
+	"iter"
 	"slices"
 
 	"github.com/trifid-cloud/trifid/internal/one"
@@ -15,9 +16,9 @@ func (d *Docs) AppendUser(dst []byte, u *one.User) []byte {
 	return shut(dst, "USER")
 }
 
-// AppendUserListed appends a user as userpool.info lists it: the account, then
+// userListed appends a user as userpool.info lists it: the account, then
 // its quotas beside it. Source: XML-RPC reference §4.6.
-func (d *Docs) AppendUserListed(dst []byte, u *one.User) []byte {
+func (d *Docs) userListed(dst []byte, u *one.User) []byte {
 	dst = shut(d.user(dst, u), "USER")
 	dst = num(open(dst, "QUOTAS"), "ID", u.ID)
 	return shut(d.userQuotas(dst, u), "QUOTAS")
@@ -61,8 +62,8 @@ func (d *Docs) AppendGroup(dst []byte, g *one.Group) []byte {
 	return shut(dst, "GROUP")
 }
 
-// AppendGroupListed appends a group as grouppool.info lists it.
-func (d *Docs) AppendGroupListed(dst []byte, g *one.Group) []byte {
+// groupListed appends a group as grouppool.info lists it.
+func (d *Docs) groupListed(dst []byte, g *one.Group) []byte {
 	dst = shut(d.group(dst, g), "GROUP")
 	dst = num(open(dst, "QUOTAS"), "ID", g.ID)
 	return shut(d.groupQuotas(dst, g), "QUOTAS")
@@ -82,4 +83,22 @@ func (d *Docs) groupQuotas(dst []byte, g *one.Group) []byte {
 		return appendQuotas(dst, nil, one.Usage{})
 	}
 	return appendQuotas(dst, &g.Quotas, d.State.GroupUsage(g.ID))
+}
+
+// AppendUserPool appends the pool of users, which ends with the default quotas.
+func (d *Docs) AppendUserPool(dst []byte, users iter.Seq[*one.User]) []byte {
+	dst = open(dst, "USER_POOL")
+	for u := range users {
+		dst = d.userListed(dst, u)
+	}
+	return shut(d.AppendDefaultUserQuotas(dst), "USER_POOL")
+}
+
+// AppendGroupPool appends the pool of groups, which ends with the default quotas.
+func (d *Docs) AppendGroupPool(dst []byte, groups iter.Seq[*one.Group]) []byte {
+	dst = open(dst, "GROUP_POOL")
+	for g := range groups {
+		dst = d.groupListed(dst, g)
+	}
+	return shut(d.AppendDefaultGroupQuotas(dst), "GROUP_POOL")
 }

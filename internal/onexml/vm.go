@@ -1,6 +1,8 @@
 package onexml
 
 import (
+	"iter"
+
 	"github.com/trifid-cloud/trifid/internal/one"
 	"github.com/trifid-cloud/trifid/internal/tmpl"
 )
@@ -100,10 +102,14 @@ func diskSnapshots(dst []byte, t *tmpl.Template) []byte {
 	return dst
 }
 
-// AppendAccounting appends the history record of a VM as accounting lists it:
-// with the VM inside. Source: XML-RPC reference §7.3.
-func (d *Docs) AppendAccounting(dst []byte, v *one.VM, h *one.History) []byte {
-	dst = history(dst, h)
-	dst = d.vm(dst, v, nil)
-	return shut(dst, "HISTORY")
+// AppendAccounting appends the answer of vmpool.accounting: history records,
+// each with its VM inside. Source: XML-RPC reference §7.3.
+func (d *Docs) AppendAccounting(dst []byte, records iter.Seq2[*one.VM, *one.History]) []byte {
+	dst = open(dst, "HISTORY_RECORDS")
+	for v, h := range records {
+		dst = history(dst, h)
+		dst = d.vm(dst, v, nil)
+		dst = shut(dst, "HISTORY")
+	}
+	return shut(dst, "HISTORY_RECORDS")
 }
