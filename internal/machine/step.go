@@ -249,19 +249,26 @@ func enter(v *one.VM, o outcome, now time.Time) *one.VM {
 
 // settle notes the effects of final and fresh states.
 func settle(old *one.VM, c Change) Change {
-	switch {
-	case c.VM.State == one.VMDone:
+	switch c.VM.State {
+	case one.VMDone:
 		c.Done = true
 		c.Stale = old.State == one.VMActive && old.LCM != one.LCMEpilog && old.LCM != one.LCMEpilogFailure
+		c.VM.Resched = false
 		if c.VM.ETime == 0 {
 			c.VM.ETime = c.VM.Since / 1000
 		}
-	case c.VM.State == one.VMPending && old.State != one.VMPending && old.State != one.VMHold && old.LCM == one.LCMCleanupResubmit:
-		c.Resubmitted = true
-		c.VM.DeployID = ""
-	}
-	if c.VM.State == one.VMStopped || c.VM.State == one.VMUndeployed {
-		c.VM.Resched = false
+	case one.VMPending:
+		if old.Active(one.LCMCleanupResubmit) {
+			c.Resubmitted = true
+			c.VM.DeployID, c.VM.Resched = "", false
+		}
+	case one.VMStopped, one.VMUndeployed:
+		if c.VM.Resched {
+			// It was stopped only to go on elsewhere: it waits for a place at once.
+			from := c.VM.State
+			c.VM = c.VM.WithState(one.VMPending, one.LCMInit, c.VM.Since)
+			c.VM.Origin = from
+		}
 	}
 	return c
 }

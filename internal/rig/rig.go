@@ -40,6 +40,7 @@ type Rig struct {
 	// Admin is oneadmin.
 	Admin auth.Caller
 	sims  map[int]*sim.Sim
+	authn *auth.Authenticator
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -50,29 +51,39 @@ type Rig struct {
 // caller's to close, after Stop.
 func Start(t testing.TB, st *store.Store) *Rig {
 	t.Helper()
-	log := slog.New(slog.DiscardHandler)
 	authn, err := auth.New(2)
 	if err != nil {
 		t.Fatal(err)
 	}
+	r := &Rig{T: t, Log: slog.New(slog.DiscardHandler), Admin: auth.System("test"), authn: authn, sims: map[int]*sim.Sim{}}
+	r.Resume(st)
+	t.Cleanup(r.Stop)
+	return r
+}
+
+// Resume runs the controllers and agents on a store, after Start or Stop: as a
+// server does that is started again. Simulated hosts keep their domains.
+func (r *Rig) Resume(st *store.Store) {
+	r.T.Helper()
 	cfg := cloud.DefaultConfig()
 	cfg.OneGateEndpoint, cfg.EncryptionKey = "http://169.254.16.9:5030", EncryptionKey
-	r := &Rig{T: t, Store: st, Log: log, Admin: auth.System("test"), sims: map[int]*sim.Sim{}}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
-	r.Cloud = cloud.New(cloud.Options{Store: st, Auth: authn, Config: cfg, Log: log})
-	err = r.Cloud.Bootstrap(r.ctx, cloud.Bootstrap{
+	r.Store = st
+	r.Cloud = cloud.New(cloud.Options{Store: st, Auth: r.authn, Config: cfg, Log: r.Log})
+	err := r.Cloud.Bootstrap(r.ctx, cloud.Bootstrap{
 		Oneadmin: OneadminPassword, Serveradmin: ServeradminSecret, ZoneName: "OpenNebula",
 		Endpoint: "http://localhost:2633/RPC2", SafeDirs: "/var/tmp", Driver: "dummy",
 	})
 	if err != nil {
-		t.Fatal(err)
+		r.T.Fatal(err)
 	}
-	r.Life = lifecycle.New(lifecycle.Options{Store: st, Cloud: r.Cloud, Log: log})
-	s := sched.New(sched.Options{Store: st, Cloud: r.Cloud, Log: log})
+	r.Life = lifecycle.New(lifecycle.Options{Store: st, Cloud: r.Cloud, Log: r.Log})
+	s := sched.New(sched.Options{Store: st, Cloud: r.Cloud, Log: r.Log})
 	r.Go("lifecycle", r.Life.Run)
 	r.Go("scheduler", s.Run)
-	t.Cleanup(r.Stop)
-	return r
+	for id := range r.sims {
+		r.startAgent(id)
+	}
 }
 
 // Go runs a controller until the rig stops.
@@ -110,16 +121,27 @@ func (r *Rig) AddHost(name string, cfg sim.Config) int {
 		r.T.Fatal(err)
 	}
 	r.sims[id] = s
-	a, err := agent.New(agent.Config{HostName: name, HostID: id, Driver: s, Connector: inproc.New(r.Life, r.Log), Logger: r.Log})
-	if err != nil {
-		r.T.Fatal(err)
-	}
-	r.Go("agent "+name, a.Run)
+	r.startAgent(id)
 	r.Wait("host "+name+" to be monitored", func(st *store.State) bool {
 		h, ok := st.Hosts.Get(id)
 		return ok && h.State == one.HostMonitored
 	})
 	return id
+}
+
+func (r *Rig) startAgent(id int) {
+	h, ok := r.Store.View().Hosts.Get(id)
+	if !ok {
+		return // its registration was lost in a crash
+	}
+	a, err := agent.New(agent.Config{
+		HostName: h.Name, HostID: id, Driver: r.sims[id], Connector: inproc.New(r.Life, r.Log), Logger: r.Log,
+		ShutdownRepeat: time.Millisecond, ReconnectMin: time.Millisecond,
+	})
+	if err != nil {
+		r.T.Fatal(err)
+	}
+	r.Go("agent "+h.Name, a.Run)
 }
 
 // Sim returns the simulated host of an id.

@@ -127,7 +127,19 @@ func (p *plan) place(v *one.VM) (move, string) {
 	if len(p.hosts) == 0 {
 		return move{}, cannot + "No hosts enabled to run VMs"
 	}
-	cl := classOf(v)
+	m, why := p.placeAs(v, classOf(v))
+	if why != "" && v.State == one.VMPending && v.Resched {
+		// It was to go elsewhere, but there is no elsewhere any more: back is better
+		// than nowhere.
+		cl := classOf(v)
+		cl.currentHost = -1
+		m, why = p.placeAs(v, cl)
+	}
+	return m, why
+}
+
+// placeAs is place with what is to be decided by given.
+func (p *plan) placeAs(v *one.VM, cl class) (move, string) {
 	c, known := p.classes[cl]
 	if !known {
 		c = p.choose(v, cl)

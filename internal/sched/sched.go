@@ -210,7 +210,7 @@ func (s *Scheduler) reschedule(tx *store.Tx, v *one.VM, _ *one.Host) error {
 		s.Log.Warn("rescheduling refused", "vm", v.ID, "reason", err)
 		return nil
 	}
-	ch.VM.Resched = true
+	ch.VM.Resched = true // until it is placed anew
 	return s.Cloud.Apply(tx, system, v, ch)
 }
 
