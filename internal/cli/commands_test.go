@@ -180,3 +180,20 @@ func TestFurtherCommands(t *testing.T) {
 		t.Errorf("exited with %d: %s", code, out)
 	}
 }
+
+// Not parallel: the ssh of the test comes first in the path.
+func TestSSH(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("PATH", dir+string(filepath.ListSeparator)+os.Getenv("PATH"))
+	if err := os.WriteFile(filepath.Join(dir, "ssh"), []byte("#!/bin/sh\necho \"$@\"\ncat\nexit 7\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	s := newStage(t)
+	var out bytes.Buffer
+	code := cli.Run(context.Background(), "onevm", []string{"ssh", "7", "admin", "--cmd", "uptime -p"}, cli.IO{
+		In: strings.NewReader("typed"), Out: &out, Err: &out, Getenv: func(name string) string { return s.env[name] },
+	})
+	if want := "-l admin -- 10.0.0.11 uptime -p\ntyped"; code != 7 || out.String() != want {
+		t.Errorf("exited with %d, said %q, want %q", code, &out, want)
+	}
+}

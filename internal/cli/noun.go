@@ -87,7 +87,7 @@ func noSuchCommand(cmd *cobra.Command, args []string) error {
 		return nil
 	}
 	msg := fmt.Sprintf("Command '%s' not found", args[0])
-	cmd.SuggestionsMinimumDistance = 2
+	cmd.SuggestionsMinimumDistance = min(2, len(args[0])/3) // of a short word everything is near
 	if like := cmd.SuggestionsFor(args[0]); len(like) > 0 {
 		msg += ". Did you mean " + strings.Join(like, ", ") + "?"
 	}

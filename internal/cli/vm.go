@@ -24,7 +24,7 @@ func vmNoun() *noun {
 	n.verbs = []verb{
 		n.listVerb(), n.topVerb(),
 		n.showVerb("vmid", false, func(f *pflag.FlagSet) { boolean(f, "all", "", "show the whole template") }),
-		vmCreate(), updateVerb("vmid", "USER_TEMPLATE", "modified"), renameVerb("vmid"), chmodVerb("vmid", nil),
+		vmCreate(), updateVerb("vmid", "USER_TEMPLATE", "modified"), renameVerb("vmid"), chmodVerb("vmid", nil), vmSSH(),
 	}
 	n.verbs = append(n.verbs, chownVerbs("vmid")...)
 	n.verbs = append(n.verbs, lockVerbs("vmid", "VM")...)
