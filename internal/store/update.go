@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/trifid-cloud/trifid/internal/errs"
 )
@@ -81,14 +82,19 @@ func (s *Store) UpdateOnce(ctx context.Context, requestID string, fn func(tx *Tx
 	return result, nil
 }
 
-// writing returns the writer of the present term. Between terms it waits, unless
-// it is known that another member leads.
+// writing returns the writer of the present term. Between terms it waits for a
+// while, unless it is known that another member leads.
 func (s *Store) writing(ctx context.Context) (*writer, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("nothing was written: %w", err)
 	}
-	for {
-		now := s.standing.Load()
+	now := s.standing.Load()
+	if now.writer != nil {
+		return now.writer, nil
+	}
+	enough := time.NewTimer(s.cfg.CommitTimeout)
+	defer enough.Stop()
+	for ; ; now = s.standing.Load() {
 		if now.writer != nil {
 			return now.writer, nil
 		}
@@ -99,6 +105,8 @@ func (s *Store) writing(ctx context.Context) (*writer, error) {
 		case <-now.changed:
 		case <-s.closed:
 			return nil, s.closedErr()
+		case <-enough.C:
+			return nil, s.notLeading()
 		case <-ctx.Done():
 			return nil, errors.Join(s.notLeading(), ctx.Err())
 		}
