@@ -14,7 +14,7 @@ import (
 // Config says where the state is kept. Exactly one of Dir, External and Memory
 // is set.
 type Config struct {
-	// Name is this member's name among those of a cluster; "default" if empty.
+	// Name is this member's name among those of a cluster; "trifid" if empty.
 	Name string
 	// Advertise is where this member takes writes that others forward; the store
 	// only tells it to them.
@@ -102,7 +102,7 @@ func (c Config) withDefaults() (Config, error) {
 	if set != 1 {
 		return c, errors.New("store: expected exactly one of a data directory, an external etcd and a memory log")
 	}
-	setDefault(&c.Name, "default")
+	setDefault(&c.Name, "trifid")
 	setDefault(&c.Quota, 8<<30)
 	if c.Cluster == nil {
 		setDefault(&c.Tick, 10*time.Millisecond)

@@ -1,19 +1,26 @@
 package store
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
+	"io"
+	"log/slog"
 	"math/big"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
+
+	"go.uber.org/zap"
 )
 
 func TestConfigRefuses(t *testing.T) {
@@ -130,5 +137,55 @@ func TestClusterTLS(t *testing.T) {
 	defer c.stop("b")
 	if err := c.stores[c.leader()].Update(testContext(t), putSetting("x", "")); err != nil {
 		t.Error(err)
+	}
+}
+
+// A start and an end without trouble do not look like trouble in the log.
+func TestQuiet(t *testing.T) {
+	ctx := testContext(t)
+	var log bytes.Buffer
+	var mu sync.Mutex
+	s, err := Open(ctx, Config{Dir: t.TempDir(), UnsafeNoFsync: true, Logger: slog.New(slog.NewTextHandler(lockedWriter{&mu, &log}, &slog.HandlerOptions{Level: slog.LevelWarn}))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Update(ctx, putSetting("x", "")); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if log.Len() > 0 {
+		t.Errorf("the log has warnings:\n%s", &log)
+	}
+}
+
+type lockedWriter struct {
+	mu *sync.Mutex
+	w  io.Writer
+}
+
+func (l lockedWriter) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.w.Write(p)
+}
+
+// What etcd warns of reaches the log with its fields, less does not.
+func TestZapLog(t *testing.T) {
+	var log bytes.Buffer
+	z := zapLogger(slog.New(slog.NewTextHandler(&log, nil))).With(zap.String("member", "a"))
+	z.Info("chatter")
+	z.Warn("slow disk", zap.Int("ms", 7))
+	z.Error("bad disk", zap.Error(errors.New("torn")))
+	for _, want := range []string{`level=WARN msg="slow disk" component=etcd`, "member=a", "ms=7", `level=ERROR msg="bad disk"`, "error=torn"} {
+		if !strings.Contains(log.String(), want) {
+			t.Errorf("the log lacks %q:\n%s", want, &log)
+		}
+	}
+	if strings.Contains(log.String(), "chatter") {
+		t.Errorf("the log has chatter:\n%s", &log)
 	}
 }

@@ -107,6 +107,8 @@ func embedConfig(cfg Config) (*embed.Config, error) {
 	ec.EnableGRPCGateway = false
 	ec.ListenClientUrls, ec.AdvertiseClientUrls = nil, nil
 	ec.Metrics = "basic"
+	ec.AuthToken = "" // etcd's own users are not used
+	ec.WarningApplyDuration, ec.WarningUnaryRequestDuration = time.Second, time.Second
 	if cfg.Cluster == nil {
 		return ec, soleMember(ec, cfg)
 	}

@@ -33,10 +33,22 @@ func (c *zapCore) Check(e zapcore.Entry, ce *zapcore.CheckedEntry) *zapcore.Chec
 	return ce
 }
 
+// expected are the warnings and errors of etcd that belong to every first start
+// and every end, or to the choice of having no client listener.
+var expected = map[string]bool{
+	"Running http and grpc server on single port. This is not recommended for production.": true,
+	"Failed to detect schema version":               true,
+	"failed to update storage version":              true,
+	"setting up serving from embedded etcd failed.": true,
+}
+
 // Write logs one entry.
 func (c *zapCore) Write(e zapcore.Entry, fields []zapcore.Field) error {
 	level := slog.LevelWarn
-	if e.Level >= zapcore.ErrorLevel {
+	switch {
+	case expected[e.Message]:
+		level = slog.LevelDebug
+	case e.Level >= zapcore.ErrorLevel:
 		level = slog.LevelError
 	}
 	values := zapcore.NewMapObjectEncoder()
