@@ -41,36 +41,56 @@ func (c *codec) version() int { return len(c.upgrades) + 1 }
 type codecs [numStored]codec
 
 // newCodecs returns the codecs of this program. To change the form of a kind,
-// append a migration to it: Upgrades of released versions never change.
+// append an upgrade to it; those of released versions never change.
 func newCodecs() *codecs {
 	return &codecs{
-		KindUser:       jsonCodec(KindUser, func(s *State) *Table[int, *one.User] { return &s.Users }, func(v *one.User) int { return v.ID }, (*Tx).PutUser, (*Tx).DeleteUser),
-		KindGroup:      jsonCodec(KindGroup, func(s *State) *Table[int, *one.Group] { return &s.Groups }, func(v *one.Group) int { return v.ID }, (*Tx).PutGroup, (*Tx).DeleteGroup),
-		KindACL:        jsonCodec(KindACL, func(s *State) *Table[int, *one.ACLRule] { return &s.ACLs }, func(v *one.ACLRule) int { return v.ID }, (*Tx).PutACL, (*Tx).DeleteACL),
-		KindVDC:        jsonCodec(KindVDC, func(s *State) *Table[int, *one.VDC] { return &s.VDCs }, func(v *one.VDC) int { return v.ID }, (*Tx).PutVDC, (*Tx).DeleteVDC),
-		KindZone:       jsonCodec(KindZone, func(s *State) *Table[int, *one.Zone] { return &s.Zones }, func(v *one.Zone) int { return v.ID }, (*Tx).PutZone, (*Tx).DeleteZone),
-		KindHost:       jsonCodec(KindHost, func(s *State) *Table[int, *one.Host] { return &s.Hosts }, func(v *one.Host) int { return v.ID }, (*Tx).PutHost, (*Tx).DeleteHost),
-		KindCluster:    jsonCodec(KindCluster, func(s *State) *Table[int, *one.Cluster] { return &s.Clusters }, func(v *one.Cluster) int { return v.ID }, (*Tx).PutCluster, (*Tx).DeleteCluster),
-		KindDatastore:  jsonCodec(KindDatastore, func(s *State) *Table[int, *one.Datastore] { return &s.Datastores }, func(v *one.Datastore) int { return v.ID }, (*Tx).PutDatastore, (*Tx).DeleteDatastore),
-		KindImage:      jsonCodec(KindImage, func(s *State) *Table[int, *one.Image] { return &s.Images }, func(v *one.Image) int { return v.ID }, (*Tx).PutImage, (*Tx).DeleteImage),
-		KindVNet:       jsonCodec(KindVNet, func(s *State) *Table[int, *one.VNet] { return &s.VNets }, func(v *one.VNet) int { return v.ID }, (*Tx).PutVNet, (*Tx).DeleteVNet),
-		KindLease:      jsonCodec(KindLease, func(s *State) *Table[one.LeaseKey, *one.Lease] { return &s.Leases }, func(v *one.Lease) one.LeaseKey { return v.Key() }, (*Tx).PutLease, (*Tx).DeleteLease),
-		KindSecGroup:   jsonCodec(KindSecGroup, func(s *State) *Table[int, *one.SecurityGroup] { return &s.SecGroups }, func(v *one.SecurityGroup) int { return v.ID }, (*Tx).PutSecGroup, (*Tx).DeleteSecGroup),
-		KindTemplate:   jsonCodec(KindTemplate, func(s *State) *Table[int, *one.VMTemplate] { return &s.Templates }, func(v *one.VMTemplate) int { return v.ID }, (*Tx).PutTemplate, (*Tx).DeleteTemplate),
-		KindVRouter:    jsonCodec(KindVRouter, func(s *State) *Table[int, *one.VRouter] { return &s.VRouters }, func(v *one.VRouter) int { return v.ID }, (*Tx).PutVRouter, (*Tx).DeleteVRouter),
-		KindDocument:   jsonCodec(KindDocument, func(s *State) *Table[int, *one.Document] { return &s.Documents }, func(v *one.Document) int { return v.ID }, (*Tx).PutDocument, (*Tx).DeleteDocument),
-		KindService:    serviceCodec(),
-		KindServiceLog: jsonCodec(KindServiceLog, func(s *State) *Table[uint64, *one.ServiceLog] { return &s.ServiceLogs }, func(v *one.ServiceLog) uint64 { return ServiceLogKey(v.Service, v.Seq) }, (*Tx).PutServiceLog, func(tx *Tx, k uint64) { tx.DeleteServiceLog(int(k>>32), int(uint32(k))) }),
-		KindAgent:      jsonCodec(KindAgent, func(s *State) *Table[int, *Agent] { return &s.Agents }, func(v *Agent) int { return v.HostID }, (*Tx).PutAgent, (*Tx).DeleteAgent),
-		KindOutbox:     jsonCodec(KindOutbox, func(s *State) *Table[uint64, *OutboxRecord] { return &s.Outbox }, func(v *OutboxRecord) uint64 { return v.Seq }, (*Tx).putOutbox, (*Tx).DeleteOutbox),
-		KindJoinToken:  jsonCodec(KindJoinToken, func(s *State) *Table[string, *JoinToken] { return &s.JoinTokens }, func(v *JoinToken) string { return v.Hash }, (*Tx).PutJoinToken, (*Tx).DeleteJoinToken),
-		KindRequest:    jsonCodec(KindRequest, func(s *State) *Table[string, *Request] { return &s.Requests }, func(v *Request) string { return v.ID }, (*Tx).PutRequest, (*Tx).DeleteRequest),
-		KindCounter:    counterCodec(),
-		KindSetting:    settingCodec(),
-		KindQuotas:     quotasCodec(),
-		KindVM:         {typ: reflect.TypeFor[one.VMCore](), decode: decodeAs[one.VMCore]},
-		kindVMUser:     {decode: decodeTemplate},
-		kindVMHistory:  {typ: reflect.TypeFor[one.History](), decode: decodeAs[one.History]},
+		KindUser: jsonCodec(KindUser, func(s *State) *Table[int, *one.User] { return &s.Users },
+			func(v *one.User) int { return v.ID }, (*Tx).PutUser, (*Tx).DeleteUser),
+		KindGroup: jsonCodec(KindGroup, func(s *State) *Table[int, *one.Group] { return &s.Groups },
+			func(v *one.Group) int { return v.ID }, (*Tx).PutGroup, (*Tx).DeleteGroup),
+		KindACL: jsonCodec(KindACL, func(s *State) *Table[int, *one.ACLRule] { return &s.ACLs },
+			func(v *one.ACLRule) int { return v.ID }, (*Tx).PutACL, (*Tx).DeleteACL),
+		KindVDC: jsonCodec(KindVDC, func(s *State) *Table[int, *one.VDC] { return &s.VDCs },
+			func(v *one.VDC) int { return v.ID }, (*Tx).PutVDC, (*Tx).DeleteVDC),
+		KindZone: jsonCodec(KindZone, func(s *State) *Table[int, *one.Zone] { return &s.Zones },
+			func(v *one.Zone) int { return v.ID }, (*Tx).PutZone, (*Tx).DeleteZone),
+		KindHost: jsonCodec(KindHost, func(s *State) *Table[int, *one.Host] { return &s.Hosts },
+			func(v *one.Host) int { return v.ID }, (*Tx).PutHost, (*Tx).DeleteHost),
+		KindCluster: jsonCodec(KindCluster, func(s *State) *Table[int, *one.Cluster] { return &s.Clusters },
+			func(v *one.Cluster) int { return v.ID }, (*Tx).PutCluster, (*Tx).DeleteCluster),
+		KindDatastore: jsonCodec(KindDatastore, func(s *State) *Table[int, *one.Datastore] { return &s.Datastores },
+			func(v *one.Datastore) int { return v.ID }, (*Tx).PutDatastore, (*Tx).DeleteDatastore),
+		KindImage: jsonCodec(KindImage, func(s *State) *Table[int, *one.Image] { return &s.Images },
+			func(v *one.Image) int { return v.ID }, (*Tx).PutImage, (*Tx).DeleteImage),
+		KindVNet: jsonCodec(KindVNet, func(s *State) *Table[int, *one.VNet] { return &s.VNets },
+			func(v *one.VNet) int { return v.ID }, (*Tx).PutVNet, (*Tx).DeleteVNet),
+		KindLease: jsonCodec(KindLease, func(s *State) *Table[one.LeaseKey, *one.Lease] { return &s.Leases },
+			func(v *one.Lease) one.LeaseKey { return v.Key() }, (*Tx).PutLease, (*Tx).DeleteLease),
+		KindSecGroup: jsonCodec(KindSecGroup, func(s *State) *Table[int, *one.SecurityGroup] { return &s.SecGroups },
+			func(v *one.SecurityGroup) int { return v.ID }, (*Tx).PutSecGroup, (*Tx).DeleteSecGroup),
+		KindTemplate: jsonCodec(KindTemplate, func(s *State) *Table[int, *one.VMTemplate] { return &s.Templates },
+			func(v *one.VMTemplate) int { return v.ID }, (*Tx).PutTemplate, (*Tx).DeleteTemplate),
+		KindVRouter: jsonCodec(KindVRouter, func(s *State) *Table[int, *one.VRouter] { return &s.VRouters },
+			func(v *one.VRouter) int { return v.ID }, (*Tx).PutVRouter, (*Tx).DeleteVRouter),
+		KindDocument: jsonCodec(KindDocument, func(s *State) *Table[int, *one.Document] { return &s.Documents },
+			func(v *one.Document) int { return v.ID }, (*Tx).PutDocument, (*Tx).DeleteDocument),
+		KindService: serviceCodec(),
+		KindServiceLog: jsonCodec(KindServiceLog, func(s *State) *Table[uint64, *one.ServiceLog] { return &s.ServiceLogs },
+			func(v *one.ServiceLog) uint64 { return ServiceLogKey(v.Service, v.Seq) }, (*Tx).PutServiceLog, func(tx *Tx, k uint64) { tx.DeleteServiceLog(int(k>>32), int(uint32(k))) }),
+		KindAgent: jsonCodec(KindAgent, func(s *State) *Table[int, *Agent] { return &s.Agents },
+			func(v *Agent) int { return v.HostID }, (*Tx).PutAgent, (*Tx).DeleteAgent),
+		KindOutbox: jsonCodec(KindOutbox, func(s *State) *Table[uint64, *OutboxRecord] { return &s.Outbox },
+			func(v *OutboxRecord) uint64 { return v.Seq }, (*Tx).putOutbox, (*Tx).DeleteOutbox),
+		KindJoinToken: jsonCodec(KindJoinToken, func(s *State) *Table[string, *JoinToken] { return &s.JoinTokens },
+			func(v *JoinToken) string { return v.Hash }, (*Tx).PutJoinToken, (*Tx).DeleteJoinToken),
+		KindRequest: jsonCodec(KindRequest, func(s *State) *Table[string, *Request] { return &s.Requests },
+			func(v *Request) string { return v.ID }, (*Tx).PutRequest, (*Tx).DeleteRequest),
+		KindCounter:   counterCodec(),
+		KindSetting:   settingCodec(),
+		KindQuotas:    quotasCodec(),
+		KindVM:        {typ: reflect.TypeFor[one.VMCore](), decode: decodeAs[one.VMCore]},
+		kindVMUser:    {decode: decodeTemplate},
+		kindVMHistory: {typ: reflect.TypeFor[one.History](), decode: decodeAs[one.History]},
 	}
 }
 
@@ -94,7 +114,8 @@ func jsonCodec[K cmp.Ordered, V any](kind Kind, table func(*State) *Table[K, *V]
 
 // serviceCodec: a service's body does not repeat its id.
 func serviceCodec() codec {
-	c := jsonCodec(KindService, func(s *State) *Table[int, *one.Service] { return &s.Services }, func(v *one.Service) int { return v.ID }, (*Tx).PutService, (*Tx).DeleteService)
+	c := jsonCodec(KindService, func(s *State) *Table[int, *one.Service] { return &s.Services },
+		func(v *one.Service) int { return v.ID }, (*Tx).PutService, (*Tx).DeleteService)
 	c.decode = func(id uint64, body []byte) (any, error) {
 		v, err := decodeAs[one.Service](id, body)
 		if svc, ok := v.(*one.Service); ok {
