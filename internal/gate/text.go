@@ -199,13 +199,17 @@ func (q *quoter) pairs() error {
 	return nil
 }
 
-// bare reads a value of a vector that is not in quotes: up to the bracket, or to
-// a comma behind which another name begins.
+// bare reads a value of a vector that is not in quotes: up to the bracket or the
+// line's end, or to a comma behind which another name begins.
 func (q *quoter) bare() error {
 	for i := q.pos; i < len(q.text); i++ {
 		switch q.text[i] {
-		case '\n', '"', '[':
+		case '"', '[':
 			return errText
+		case '\n':
+			if next := q.skipLines(i); next == len(q.text) || q.text[next] != ']' && q.text[next] != ',' {
+				return errText
+			}
 		case ',':
 			if !q.names(q.skipLines(i + 1)) {
 				continue

@@ -21,8 +21,9 @@ type request struct {
 	api    *API
 	w      http.ResponseWriter
 	route  *route
-	param  string // the part of the path that the route leaves open
-	waited bool   // for a change
+	param  string  // the part of the path that the route leaves open
+	waited bool    // for a change
+	read   *params // once the body was
 }
 
 // The header names as net/http keeps them: each is looked up without a copy.
@@ -89,6 +90,7 @@ func lookup(encoded, name string) (value string, ok bool) {
 type params struct {
 	query, form string
 	parts       map[string]string // of a multipart form
+	body        string
 }
 
 func (p params) lookup(name string) (string, bool) {
@@ -101,24 +103,30 @@ func (p params) lookup(name string) (string, bool) {
 	return lookup(p.query, name)
 }
 
-// params reads the body and returns it with the parameters.
-func (q *request) params() (params, string, error) {
-	p := params{query: q.URL.RawQuery}
-	body, err := q.body()
-	if err != nil || body == "" {
-		return p, body, err
+// params reads the body, the first time, and returns the parameters.
+func (q *request) params() (params, error) {
+	if q.read != nil {
+		return *q.read, nil
 	}
-	kind, args, err := mime.ParseMediaType(q.Header.Get("Content-Type"))
-	switch {
-	case err != nil: // no type, or none anybody knows
-	case kind == "application/x-www-form-urlencoded":
-		p.form = body
-	case kind == "multipart/form-data":
-		if p.parts, err = parts(body, args["boundary"]); err != nil {
-			return p, body, &gate.Refusal{Status: http.StatusBadRequest, Text: "The form in the body cannot be read", Cause: err}
+	p := params{query: q.URL.RawQuery}
+	var err error
+	if p.body, err = q.body(); err != nil {
+		return p, err
+	}
+	if p.body != "" {
+		kind, args, err := mime.ParseMediaType(q.Header.Get("Content-Type"))
+		switch {
+		case err != nil: // no type, or none anybody knows
+		case kind == "application/x-www-form-urlencoded":
+			p.form = p.body
+		case kind == "multipart/form-data":
+			if p.parts, err = parts(p.body, args["boundary"]); err != nil {
+				return p, &gate.Refusal{Status: http.StatusBadRequest, Text: "The form in the body cannot be read", Cause: err}
+			}
 		}
 	}
-	return p, body, nil
+	q.read = &p
+	return p, nil
 }
 
 // maxParts bounds the fields of a multipart form.

@@ -39,6 +39,11 @@ var table = []route{
 	{method: "PUT", path: "/vm/:id", resource: "vm", action: "update", self: true, act: updateVM4, done: http.StatusOK},
 	{method: "GET", path: "/vms/:id", resource: "vm", action: "show_by_id", self: true, show: showVM, watch: watchVM},
 	{method: "PUT", path: "/vms/:id", resource: "vm", action: "update_by_id", self: true, act: updateVM, done: http.StatusOK},
+	{method: "POST", path: "/vms/:id/action", resource: "vm", action: "action_by_id", self: true, act: actOnVM, done: http.StatusNoContent},
+	{method: "GET", path: "/service", resource: "service", action: "show", show: showService, watch: watchService},
+	{method: "PUT", path: "/service/role/:role", resource: "service", action: "change_cardinality", act: scale, done: http.StatusOK},
+	{method: "GET", path: "/vrouter", resource: "vrouter", action: "show", show: showRouter, watch: watchRouter},
+	{method: "GET", path: "/vnet/:id", resource: "vnet", action: "show_by_id", show: showNetwork},
 }
 
 // routes finds the route of a request.

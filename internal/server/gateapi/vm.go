@@ -21,13 +21,13 @@ func watchVM(q *request, u *gate.Guest) (*gate.Watch, error) { return u.WatchVM(
 // taken for one as well; here only data makes the body a form.
 // Source: OneGate reference §1.11.
 func updateVM(q *request, u *gate.Guest) error {
-	p, body, err := q.params()
+	p, err := q.params()
 	if err != nil {
 		return err
 	}
 	data, isForm := p.lookup("data")
 	if !isForm {
-		data, p.form, p.parts = body, "", nil
+		data, p.form, p.parts = p.body, "", nil
 	}
 	kind := gate.Append
 	if s, ok := p.lookup("type"); ok {

@@ -1,0 +1,178 @@
+package gate
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"strings"
+
+	"github.com/trifid-cloud/trifid/internal/cloud"
+	"github.com/trifid-cloud/trifid/internal/errs"
+	"github.com/trifid-cloud/trifid/internal/one"
+)
+
+// action is what a guest may ask to be done to a VM.
+type action struct {
+	method string // of the core, for messages
+	// alias is the action that it is under another name, which it is banned with.
+	// The original compares names only.
+	alias string
+	// run does it; nil where this cloud cannot yet.
+	run func(ctx context.Context, c *cloud.Cloud, u *Guest, id int, p param) error
+}
+
+// actions is what "perform" may be. Of saveas, resize and chown the original's
+// calls always fail, so they are not here. Source: OneGate reference §1.12.
+var actions = map[string]action{
+	"hold": plain("hold"), "release": plain("release"), "stop": plain("stop"), "suspend": plain("suspend"),
+	"resume": plain("resume"), "resched": plain("resched"), "unresched": plain("unresched"),
+	"terminate": hardly("terminate", ""), "poweroff": hardly("poweroff", ""), "reboot": hardly("reboot", ""),
+	"undeploy": hardly("undeploy", ""), "shutdown": hardly("terminate", "terminate"),
+	"delete": {method: "one.vm.action", alias: "terminate", run: plain("terminate-hard").run},
+	"deploy": {method: "one.vm.deploy", run: func(ctx context.Context, c *cloud.Cloud, u *Guest, id int, p param) error {
+		return c.DeployVM(ctx, u.owner, id, ParseID(p.text()), false, -1, nil)
+	}},
+	"rename": {method: "one.vm.rename", run: func(ctx context.Context, c *cloud.Cloud, u *Guest, id int, p param) error {
+		return c.Rename(ctx, u.owner, one.KindVM, id, p.text())
+	}},
+	"chmod": {method: "one.vm.chmod", run: func(ctx context.Context, c *cloud.Cloud, u *Guest, id int, p param) error {
+		bits, ok := octal(p.text())
+		if !ok {
+			return errs.New(errs.API, "params: expected three octal digits, such as 640").About(id)
+		}
+		return c.Chmod(ctx, u.owner, one.KindVM, id, bits)
+	}},
+	"recover": {method: "one.vm.recover", run: func(ctx context.Context, c *cloud.Cloud, u *Guest, id int, p param) error {
+		return c.RecoverVM(ctx, u.owner, id, ParseID(p.text()))
+	}},
+	"migrate":         {method: "one.vm.migrate"},
+	"livemigrate":     {method: "one.vm.migrate"},
+	"snapshot_create": {method: "one.vm.snapshotcreate"},
+	"snapshot_revert": {method: "one.vm.snapshotrevert"},
+	"snapshot_delete": {method: "one.vm.snapshotdelete"},
+	"attachdisk":      {method: "one.vm.attach"},
+	"detachdisk":      {method: "one.vm.detach"},
+	"attachnic":       {method: "one.vm.attachnic"},
+	"detachnic":       {method: "one.vm.detachnic"},
+}
+
+// plain is an action of one.vm.action without parameters.
+func plain(name string) action {
+	return action{method: "one.vm.action", run: func(ctx context.Context, c *cloud.Cloud, u *Guest, id int, _ param) error {
+		return c.VMAction(ctx, u.owner, id, name)
+	}}
+}
+
+// hardly is one that a parameter makes hard.
+func hardly(name, alias string) action {
+	return action{method: "one.vm.action", alias: alias, run: func(ctx context.Context, c *cloud.Cloud, u *Guest, id int, p param) error {
+		if p.isTrue() {
+			return c.VMAction(ctx, u.owner, id, name+"-hard")
+		}
+		return c.VMAction(ctx, u.owner, id, name)
+	}}
+}
+
+// param is the parameter of an action: any JSON.
+type param json.RawMessage
+
+// isTrue tells what Ruby takes for true: all but null and false.
+func (p param) isTrue() bool {
+	s := string(p)
+	return s != "" && s != "null" && s != "false"
+}
+
+// text returns a string, or a number as text.
+func (p param) text() string {
+	var s string
+	if json.Unmarshal(p, &s) == nil {
+		return s
+	}
+	return strings.TrimSpace(string(p))
+}
+
+// octal reads permissions as three octal digits.
+func octal(s string) (bits [9]int, ok bool) {
+	if len(s) != 3 {
+		return bits, false
+	}
+	for i := range 3 {
+		d := s[i]
+		if d < '0' || d > '7' {
+			return bits, false
+		}
+		bits[3*i], bits[3*i+1], bits[3*i+2] = int(d>>2&1), int(d>>1&1), int(d&1)
+	}
+	return bits, true
+}
+
+// Act does to a VM that the guest may address what the JSON asks for:
+// {"action":{"perform":"…","params":…}}. Source: OneGate reference §1.12.
+func (u *Guest) Act(ctx context.Context, id int, body string) error {
+	v, err := u.addressed(id)
+	if err != nil {
+		return err
+	}
+	perform, p, err := parseAction(body)
+	if err != nil {
+		return err
+	}
+	a, known := actions[perform]
+	if name := lower(perform); u.gate.noActions[name] || a.alias != "" && u.gate.noActions[a.alias] {
+		return refuse(http.StatusForbidden, "Action (%s) is not allowed on this resource", clip(perform))
+	}
+	switch {
+	case !known:
+		return refuse(http.StatusInternalServerError, "%s action not  available for this resource", clip(perform))
+	case a.run == nil:
+		return refuse(http.StatusInternalServerError, "[%s] not supported yet", a.method)
+	}
+	if err := a.run(ctx, u.gate.cloud, u, v.ID, p); err != nil {
+		return coreError(http.StatusInternalServerError, a.method, err)
+	}
+	u.audit("action", v, "action", perform)
+	return nil
+}
+
+// parseAction reads the body of an action.
+func parseAction(body string) (perform string, p param, err error) {
+	var in map[string]json.RawMessage
+	if err := json.Unmarshal([]byte(body), &in); err != nil && !json.Valid([]byte(body)) {
+		return "", nil, refuse(http.StatusBadRequest, "Error parsing JSON: %s", err)
+	}
+	wrong := refuse(http.StatusBadRequest, "Error parsing JSON: Wrong resource type")
+	inner, ok := in["action"]
+	if !ok {
+		return "", nil, wrong
+	}
+	var a struct {
+		Perform json.RawMessage
+		Params  json.RawMessage
+	}
+	if err := json.Unmarshal(inner, &a); err != nil || string(inner) == "null" {
+		return "", nil, wrong
+	}
+	if len(a.Perform) > 0 {
+		if err := json.Unmarshal(a.Perform, &perform); err != nil {
+			return "", nil, refuse(http.StatusBadRequest, "perform: expected a string")
+		}
+	}
+	return perform, param(a.Params), nil
+}
+
+// ParseCardinality reads the body of a scaling: {"cardinality":4}, or "4" as the
+// stock client has it.
+func ParseCardinality(body string) (int, error) {
+	var in struct{ Cardinality json.RawMessage }
+	if err := json.Unmarshal([]byte(body), &in); err != nil {
+		return 0, refuse(http.StatusBadRequest, "Error parsing JSON: %s", err)
+	}
+	n, ok := digits(param(in.Cardinality).text())
+	if !ok || len(in.Cardinality) == 0 || n > maxCardinality {
+		return 0, refuse(http.StatusBadRequest, "cardinality: expected a number from 0 to %d", maxCardinality)
+	}
+	return n, nil
+}
+
+// maxCardinality is above what any service may have.
+const maxCardinality = 1 << 20
