@@ -99,7 +99,9 @@ func (s *Server) Run(ctx context.Context) error {
 		s.cfg.Log.Warn("requests were cut off at the stop", "addr", s.Addr().String())
 		err = srv.Close()
 	}
-	<-done
+	if served := <-done; !errors.Is(served, http.ErrServerClosed) {
+		err = errors.Join(err, served)
+	}
 	if err != nil {
 		return fmt.Errorf("stop serving HTTP on %s: %w", s.Addr(), err)
 	}

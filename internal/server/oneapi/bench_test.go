@@ -86,6 +86,9 @@ func callForever(b *testing.B, addr string, request []byte, work <-chan struct{}
 		if !bytes.Contains(answer, []byte("&lt;NAME&gt;web-1&lt;/NAME&gt;")) {
 			b.Errorf("answer %s", answer)
 		}
+		if err := r.Body.Close(); err != nil {
+			b.Error(err)
+		}
 	}
 }
 

@@ -90,8 +90,7 @@ func (a *API) answer(dst []byte, b *buffers, r *http.Request) (out []byte) {
 	}()
 	res, err := a.serve(r, in, m, b.doc[:0])
 	if err != nil {
-		var fault *xmlrpc.Fault
-		if errors.As(err, &fault) {
+		if fault, ok := errors.AsType[*xmlrpc.Fault](err); ok {
 			return xmlrpc.AppendFault(dst, fault)
 		}
 		return xmlrpc.AppendFailure(dst, a.failure(m.name, err))
@@ -138,8 +137,7 @@ func (a *API) zoneDisabled() bool {
 // failure turns an error into the failure array. What has no kind is a fault of
 // ours: its detail goes to the log. Source: XML-RPC reference §2.
 func (a *API) failure(method string, err error) *xmlrpc.Failure {
-	var known *errs.Error
-	if !errors.As(err, &known) {
+	if _, known := errors.AsType[*errs.Error](err); !known {
 		a.log.Error("method failed", "method", method, "err", err)
 	}
 	kind := errs.KindOf(err)
@@ -151,8 +149,8 @@ func (a *API) failure(method string, err error) *xmlrpc.Failure {
 }
 
 func appendFault(dst []byte, err error) []byte {
-	var fault *xmlrpc.Fault
-	if !errors.As(err, &fault) {
+	fault, ok := errors.AsType[*xmlrpc.Fault](err)
+	if !ok {
 		fault = &xmlrpc.Fault{Code: xmlrpc.FaultInternal, Message: "Internal error; see the server's log."}
 	}
 	return xmlrpc.AppendFault(dst, fault)

@@ -98,16 +98,14 @@ func (s *server) doc(t testing.TB, method string, params ...any) string {
 
 // refusal returns the failure of an error, or what stands for none.
 func refusal(err error) xmlrpc.Failure {
-	var f *xmlrpc.Failure
-	if errors.As(err, &f) {
+	if f, ok := errors.AsType[*xmlrpc.Failure](err); ok {
 		return *f
 	}
 	return xmlrpc.Failure{Message: "no failure"}
 }
 
 func faultOf(err error) xmlrpc.Fault {
-	var f *xmlrpc.Fault
-	if errors.As(err, &f) {
+	if f, ok := errors.AsType[*xmlrpc.Fault](err); ok {
 		return *f
 	}
 	return xmlrpc.Fault{Message: "no fault"}

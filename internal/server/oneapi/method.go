@@ -57,7 +57,7 @@ func parseSpec(spec string) []param {
 		return nil
 	}
 	var out []param
-	for _, s := range strings.Split(spec, ",") {
+	for s := range strings.SplitSeq(spec, ",") {
 		words := strings.Fields(s)
 		if len(words) != 2 {
 			panic("oneapi: parameter " + strconv.Quote(s) + ": expected a name and a type")
