@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"sort"
+	"unicode/utf8"
 
 	"github.com/trifid-cloud/trifid/internal/one"
 	"github.com/trifid-cloud/trifid/internal/tmpl"
@@ -59,6 +60,9 @@ func (e *encoder) encodeTx(tx *Tx) ([]op, error) {
 func (e *encoder) encodeChange(tx *Tx, ops []op, s slot, v any) ([]op, error) {
 	if len(s.name) > maxNameLen {
 		return nil, fmt.Errorf("%s: a name of %d bytes, expected at most %d", s.kind, len(s.name), maxNameLen)
+	}
+	if !utf8.ValidString(s.name) { // the JSON of the value could not repeat it
+		return nil, fmt.Errorf("%s: name %q is not UTF-8", s.kind, s.name)
 	}
 	o := op{key: s.key()}
 	tx.State.stale.del(tx, o.key)

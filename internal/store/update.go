@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"time"
+	"unicode/utf8"
 
 	"github.com/trifid-cloud/trifid/internal/errs"
 )
@@ -60,6 +61,9 @@ const maxRequestID = 256
 func (s *Store) UpdateOnce(ctx context.Context, requestID string, fn func(tx *Tx) ([]byte, error)) ([]byte, error) {
 	if len(requestID) > maxRequestID {
 		return nil, errs.New(errs.API, "request id: %d bytes, expected at most %d", len(requestID), maxRequestID)
+	}
+	if !utf8.ValidString(requestID) {
+		return nil, errs.New(errs.API, "request id: expected UTF-8")
 	}
 	var result []byte
 	err := s.Update(ctx, func(tx *Tx) error {

@@ -66,6 +66,9 @@ func TestRefusals(t *testing.T) {
 			var l *TooLargeError
 			return errors.As(err, &l) && l.Keys == maxTxKeys+1
 		}},
+		"not a name": {putSetting("\xff", ""), func(err error) bool {
+			return err != nil && strings.Contains(err.Error(), "is not UTF-8")
+		}},
 		"too long a name": {putSetting(strings.Repeat("x", maxNameLen+1), ""), func(err error) bool {
 			return err != nil && strings.Contains(err.Error(), "513 bytes, expected at most 512")
 		}},
@@ -319,6 +322,10 @@ func TestUpdateOnce(t *testing.T) {
 	}
 	if _, err := s.UpdateOnce(ctx, strings.Repeat("x", maxRequestID+1), nil); errs.KindOf(err) != errs.API {
 		t.Errorf("too long an id: got %v", err)
+	}
+
+	if _, err := s.UpdateOnce(ctx, "\xff", nil); errs.KindOf(err) != errs.API {
+		t.Errorf("an id that is not UTF-8: got %v", err)
 	}
 
 	// Old ones are forgotten; the sweep that a new term begins with is enough.
