@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -12,9 +11,6 @@ import (
 	"github.com/trifid-cloud/trifid/internal/guestimage"
 	"github.com/trifid-cloud/trifid/internal/sandbox"
 )
-
-// errDemo says that what went wrong has been told.
-var errDemo = errors.New("demo: failed")
 
 func demoCommand() *cobra.Command {
 	var keep bool
@@ -48,7 +44,7 @@ of this machine is touched and nothing is left behind.`,
 					Program: program, Onegate: onegate, Cache: cache, Out: cmd.OutOrStdout(), Keep: keep,
 				})
 				if err != nil {
-					fmt.Fprintf(cmd.ErrOrStderr(), "demo: %v\ndemo: failed\n", err)
+					fmt.Fprintf(cmd.ErrOrStderr(), "demo: failed: %v\n", err)
 					return 1
 				}
 				fmt.Fprintln(cmd.OutOrStdout(), "demo: ok")
@@ -58,7 +54,7 @@ of this machine is touched and nothing is left behind.`,
 				return err
 			}
 			if status != 0 {
-				return errDemo
+				os.Exit(status) // what went wrong was told inside
 			}
 			return nil
 		},

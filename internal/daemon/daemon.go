@@ -113,7 +113,7 @@ func build(ctx context.Context, o Options, dir *dataDir, creds credentials, st *
 	s.add("lifecycle", s.life.Run)
 	s.add("scheduler", scheduler.Run)
 	s.add("simulated hosts", (&simFleet{server: s}).run)
-	if err := s.addFlowAndGate(); err != nil {
+	if err := s.addFaces(ctx); err != nil {
 		return nil, err
 	}
 	if o.Agent {

@@ -83,7 +83,7 @@ func (s serviceView) role(name string) roleView {
 // look reads the cloud.
 func (w *watcher) look(ctx context.Context) (snapshot, error) {
 	s := snapshot{running: map[int]bool{}, ready: map[int]bool{}, services: map[int]serviceView{}}
-	hosts, err := w.core.Doc(ctx, "one.hostpool.info")
+	hosts, err := w.core.Doc(ctx, "hostpool.info")
 	if err != nil {
 		return s, err
 	}
@@ -92,7 +92,7 @@ func (w *watcher) look(ctx context.Context) (snapshot, error) {
 			s.hostsOn++
 		}
 	}
-	images, err := w.core.Doc(ctx, "one.imagepool.info", -2, -1, -1)
+	images, err := w.core.Doc(ctx, "imagepool.info", -2, -1, -1)
 	if err != nil {
 		return s, err
 	}
@@ -104,7 +104,7 @@ func (w *watcher) look(ctx context.Context) (snapshot, error) {
 			return s, fmt.Errorf("image %s could not be made: %s", i.Get("NAME"), i.Get("TEMPLATE/ERROR"))
 		}
 	}
-	vms, err := w.core.Doc(ctx, "one.vmpool.infoextended", -2, -1, -1, -1)
+	vms, err := w.core.Doc(ctx, "vmpool.infoextended", -2, -1, -1, -1)
 	if err != nil {
 		return s, err
 	}

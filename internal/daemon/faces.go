@@ -1,0 +1,27 @@
+package daemon
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/trifid-cloud/trifid/internal/gate"
+	"github.com/trifid-cloud/trifid/internal/server/gateapi"
+	"github.com/trifid-cloud/trifid/internal/server/oneapi"
+)
+
+// addFaces builds what answers on the listeners.
+func (s *server) addFaces(ctx context.Context) error {
+	s.face("core").handler = oneapi.New(oneapi.Options{
+		Cloud: s.cloud, Monitor: s.mon, Log: s.Log.With("component", "core"),
+	})
+	s.face("flow").handler = http.NotFoundHandler()
+	g, err := gate.New(gate.Options{
+		Cloud: s.cloud, Config: s.Config.Gate, Monitor: s.mon, Feed: s.store, Log: s.Log.With("component", "gate"),
+	})
+	if err != nil {
+		return err
+	}
+	s.add("gate", g.Run)
+	s.face("gate").handler = gateapi.New(g, gateapi.Options{Log: s.Log.With("component", "gate")})
+	return nil
+}
