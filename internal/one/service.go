@@ -44,6 +44,8 @@ type Role struct {
 	Made int `json:"made,omitempty"`
 	// Leaving lists the VMs that were told to end by scaling or undeploy, by id.
 	Leaving []int `json:"leaving,omitempty"`
+	// Retry lists the VMs that a recovery still has to set going again.
+	Retry []int `json:"retry,omitempty"`
 	// NewAfter is the VM id above which VMs are new in the scaling that goes on.
 	NewAfter int `json:"new_after,omitempty"`
 	// Released tells that a role which was to be deployed on hold no longer is.
@@ -77,6 +79,7 @@ type ServiceAction struct {
 	Period int64  `json:"period"`
 	Number int    `json:"number"`
 	Next   int64  `json:"next"` // when the next VMs are due, epoch milliseconds
+	Done   int    `json:"done"` // how many of those due then are dealt with
 	VMs    []int  `json:"vms"`  // those left
 }
 

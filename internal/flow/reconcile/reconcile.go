@@ -1,0 +1,369 @@
+// Package reconcile decides what becomes of a service: a pure function from what
+// should be (the service), what is (its machines) and the time to transitions,
+// machine operations and the next time to look. It does nothing itself; the
+// controller applies a plan in one transaction of bounded size and asks again.
+//
+// Everything is decided from the present facts, never from having seen an event:
+// a plan that was lost in a crash is simply made again.
+//
+//	PENDING ─► DEPLOYING_NETS ─► DEPLOYING ─► RUNNING ◄─► WARNING
+//	                    (or HOLD ─►)            │ ▲
+//	                                   SCALING ◄┘ └─ COOLDOWN ◄─ SCALING
+//	any of them ─► UNDEPLOYING ─► UNDEPLOYING_NETS ─► gone
+//	every passing state may end in its FAILED_ one, which only recovery leaves
+//
+// Source: OneFlow reference §3 and §4.
+package reconcile
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"time"
+
+	"github.com/trifid-cloud/trifid/internal/flow/spec"
+	"github.com/trifid-cloud/trifid/internal/one"
+)
+
+// Machine is what is looked at of a VM of the service.
+type Machine struct {
+	ID    int
+	Role  string
+	State one.VMState
+	LCM   one.LCMState
+	Ready bool // READY=YES in its user template
+	// Stranger tells that its owner or group is not the service's.
+	Stranger bool
+}
+
+// Nets is the state of a service's networks taken together.
+type Nets int
+
+// States of networks.
+const (
+	NetsReady Nets = iota
+	NetsWaiting
+	NetsBroken
+)
+
+// Settings are the settings of the server.
+type Settings struct {
+	DefaultCooldown time.Duration
+	// MinInterval is the shortest time between two evaluations of a policy.
+	MinInterval time.Duration
+	// Deadline is how long the VMs of a role may take to come up or to go; 0 for
+	// no limit, as in the original.
+	Deadline time.Duration
+	// ShutdownAction is that of roles which name none.
+	ShutdownAction string
+	// PerStep bounds the VMs a plan creates, and those it does something to.
+	PerStep int
+}
+
+// Input is everything that a decision depends on.
+type Input struct {
+	Spec     *spec.Spec
+	Service  *one.Service
+	Machines []Machine // those of the service that are not DONE, ascending by id
+	Nets     Nets
+	Evals    Evals
+	// Average returns the mean of an attribute over the running machines of a role.
+	Average  func(role, attribute string) (float64, bool)
+	Refused  Refused
+	Settings Settings
+	Now      time.Time
+}
+
+// Refused is what was refused when an earlier version of the plan was applied.
+type Refused struct {
+	// Create is why the VM after the first CreateAfter could not be created, ""
+	// if they all could.
+	Create      string
+	CreateAfter int
+	Do          map[Do]string
+	Drop        string
+}
+
+// Op is something done to a machine.
+type Op int
+
+// The operations.
+const (
+	OpStop     Op = iota // terminate it
+	OpStopHard           // terminate it without asking the guest
+	OpRelease            // let it leave HOLD
+	OpRetry              // try the step again that failed
+	OpResume             // set it going again
+	OpChown              // give it to the service's owner
+	OpAct                // do Action on behalf of UID
+)
+
+// Do is one operation on a machine.
+type Do struct {
+	VM       int
+	Op       Op
+	Action   string
+	Args     string
+	UID, GID int
+}
+
+// Create is a VM to be created: the Number-th of a role.
+type Create struct {
+	Role   string
+	Number int
+	Hold   bool
+}
+
+// Line is a line of the service's log.
+type Line struct{ Severity, Message string }
+
+// Plan is what to do, all in one transaction.
+type Plan struct {
+	Service *one.Service // as it is to be; nil when it stays as it is
+	Log     []Line
+	Create  []Create
+	Do      []Do
+	// Drop tells to delete the service with the networks it created.
+	Drop bool
+	// Wake is when to look again though nothing happens; zero for never.
+	Wake time.Time
+	// Evals are the policies that were evaluated. They are kept in memory only.
+	Evals Evals
+}
+
+// Durable tells whether the plan changes anything that is stored.
+func (p *Plan) Durable() bool {
+	return p.Service != nil || len(p.Log)+len(p.Create)+len(p.Do) > 0 || p.Drop
+}
+
+// Next decides what to do next.
+func Next(in Input) Plan {
+	p := newPlanner(in)
+	p.account()
+	p.runActions()
+	p.chown()
+	// Every pass that moves something comes closer to rest; the bound is only
+	// there so that an error cannot hang the controller.
+	for range 4*len(p.s.Roles) + 16 {
+		p.moved = false
+		p.pass()
+		if !p.moved {
+			break
+		}
+	}
+	return p.finish()
+}
+
+// planner is a plan in the making.
+type planner struct {
+	in    Input
+	plan  Plan
+	s     one.Service // the working copy
+	live  map[string][]Machine
+	fresh map[string]int // VMs created by this plan, by role
+	moved bool
+	now   int64 // epoch milliseconds
+}
+
+func newPlanner(in Input) *planner {
+	p := &planner{in: in, s: *in.Service, live: map[string][]Machine{}, fresh: map[string]int{}, now: in.Now.UnixMilli()}
+	p.s.Roles = slices.Clone(in.Service.Roles)
+	for i := range p.s.Roles {
+		r := &p.s.Roles[i]
+		r.Leaving, r.Retry = slices.Clone(r.Leaving), slices.Clone(r.Retry)
+		r.Policies, r.Sched = slices.Clone(r.Policies), slices.Clone(r.Sched)
+	}
+	p.s.Actions = slices.Clone(in.Service.Actions)
+	for _, m := range in.Machines {
+		p.live[m.Role] = append(p.live[m.Role], m)
+	}
+	p.plan.Evals = Evals{}
+	return p
+}
+
+func (p *planner) finish() Plan {
+	if !reflect.DeepEqual(&p.s, p.in.Service) {
+		s := p.s
+		p.plan.Service = &s
+	}
+	return p.plan
+}
+
+func (p *planner) log(severity, format string, args ...any) {
+	p.plan.Log = append(p.plan.Log, Line{severity, fmt.Sprintf(format, args...)})
+}
+
+// wake asks to look again at a time.
+func (p *planner) wake(at time.Time) {
+	if p.plan.Wake.IsZero() || at.Before(p.plan.Wake) {
+		p.plan.Wake = at
+	}
+}
+
+// enter puts the service into a state and says so in its log.
+func (p *planner) enter(state one.ServiceState) {
+	if p.s.State == state {
+		return
+	}
+	p.s.State, p.s.Since, p.moved = state, p.now, true
+	p.log("I", "New state: %s", state)
+}
+
+// enterRole puts a role into a state.
+func (p *planner) enterRole(r *one.Role, state one.RoleState) {
+	if r.State == state {
+		return
+	}
+	r.State, r.Since, p.moved = state, p.now, true
+}
+
+var noSpec spec.Role
+
+// of returns what the template says of a role; nothing of one it does not have.
+func (p *planner) of(r *one.Role) *spec.Role {
+	if s, ok := p.in.Spec.Role(r.Name); ok {
+		return s
+	}
+	return &noSpec
+}
+
+// role returns a role by name, nil if there is none.
+func (p *planner) role(name string) *one.Role {
+	for i := range p.s.Roles {
+		if p.s.Roles[i].Name == name {
+			return &p.s.Roles[i]
+		}
+	}
+	return nil
+}
+
+// refused tells whether an operation was refused when it was tried.
+func (p *planner) refused(d Do) (string, bool) {
+	text, ok := p.in.Refused.Do[d]
+	return text, ok
+}
+
+// do plans an operation if there is room for one more.
+func (p *planner) do(d Do) bool {
+	if len(p.plan.Do) >= p.in.Settings.PerStep {
+		return false
+	}
+	p.plan.Do = append(p.plan.Do, d)
+	return true
+}
+
+// pass does what the present state of the service asks for.
+func (p *planner) pass() {
+	switch p.s.State {
+	case one.ServicePending:
+		p.enter(one.ServiceDeployingNets)
+	case one.ServiceDeployingNets:
+		p.awaitNets()
+	case one.ServiceDeploying, one.ServiceHold:
+		p.deploy()
+	case one.ServiceRunning, one.ServiceWarning:
+		p.watch()
+		if p.s.State == one.ServiceRunning && !p.moved {
+			p.adjust()
+		}
+	case one.ServiceScaling:
+		p.scale()
+	case one.ServiceCooldown:
+		p.coolDown()
+	case one.ServiceUndeploying:
+		p.undeploy()
+	case one.ServiceUndeployingNets:
+		p.drop()
+	}
+}
+
+// account compares the machines with what the service knows of them. Machines
+// that went away without being told to make the role smaller, whatever the
+// limits, wherever the service is not to be mended by recovery anyway.
+// Source: OneFlow reference §3.4 and §3.8.
+func (p *planner) account() {
+	vanished := false
+	for i := range p.s.Roles {
+		r := &p.s.Roles[i]
+		live := p.live[r.Name]
+		gone := r.Made - len(live)
+		asked := len(r.Leaving)
+		alive := func(id int) bool { return slices.ContainsFunc(live, func(m Machine) bool { return m.ID == id }) }
+		r.Leaving = keep(r.Leaving, alive)
+		r.Retry = keep(r.Retry, alive)
+		r.Made = len(live)
+		byItself := gone - (asked - len(r.Leaving))
+		if byItself <= 0 {
+			continue
+		}
+		vanished = true
+		if p.follows() && r.State != one.RoleUndeploying {
+			p.shrink(r, r.Cardinality-byItself)
+		}
+	}
+	if vanished && len(p.in.Machines) == 0 {
+		p.s.Emptied = true
+	}
+}
+
+// shrink lowers the cardinality of a role to what is there.
+func (p *planner) shrink(r *one.Role, to int) {
+	if to = max(0, to); to < r.Cardinality {
+		p.log("I", "Role %s scaling down from %d to %d nodes", r.Name, r.Cardinality, to)
+		r.Cardinality = to
+	}
+}
+
+// follows tells whether the cardinality follows machines that vanish.
+func (p *planner) follows() bool {
+	switch p.s.State {
+	case one.ServiceDeploying, one.ServiceHold, one.ServiceRunning, one.ServiceWarning, one.ServiceScaling, one.ServiceCooldown:
+		return true
+	}
+	return false
+}
+
+// keep returns the ids that are still wanted, nil when none is.
+func keep(ids []int, wanted func(int) bool) []int {
+	ids = slices.DeleteFunc(ids, func(id int) bool { return !wanted(id) })
+	if len(ids) == 0 {
+		return nil
+	}
+	return ids
+}
+
+// chown gives machines to the owner of the service after that has changed.
+func (p *planner) chown() {
+	if !p.s.Chowning {
+		return
+	}
+	for _, m := range p.in.Machines {
+		if !m.Stranger {
+			continue
+		}
+		d := Do{VM: m.ID, Op: OpChown}
+		if text, ok := p.refused(d); ok {
+			p.log("E", "Chown operation failed for VM %d; %s", m.ID, text)
+			continue
+		}
+		if !p.do(d) {
+			return
+		}
+	}
+	p.s.Chowning = false
+}
+
+// late tells whether a role has been in its state for too long, and else asks to
+// look again when it will have been.
+func (p *planner) late(r *one.Role) bool {
+	if p.in.Settings.Deadline <= 0 {
+		return false
+	}
+	end := time.UnixMilli(r.Since).Add(p.in.Settings.Deadline)
+	if !p.in.Now.Before(end) {
+		p.log("E", "Role %s is still %s after %s", r.Name, r.State, p.in.Settings.Deadline)
+		return true
+	}
+	p.wake(end)
+	return false
+}
