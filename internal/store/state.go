@@ -171,6 +171,8 @@ type JoinToken struct {
 	Hash    string // SHA-256, hex; the key of the table
 	Host    string // name the host is to have, "" for any
 	Expires int64  // epoch seconds
+	// UsedBy is the SHA-256, hex, of the public key that has used it, "" before.
+	UsedBy string
 }
 
 // Request remembers the result of a write that a client may retry.
