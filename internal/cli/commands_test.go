@@ -37,7 +37,7 @@ func TestEveryCommandHasHelpAndExamples(t *testing.T) {
 		if cmd.Example == "" && !cmd.Hidden {
 			t.Errorf("%s has no example", path)
 		}
-		for _, line := range strings.Split(cmd.Example, "\n") {
+		for line := range strings.SplitSeq(cmd.Example, "\n") {
 			if line == "" {
 				continue
 			}
@@ -124,7 +124,7 @@ func TestDocs(t *testing.T) {
 			t.Errorf("onevm.1 lacks %q", part)
 		}
 	}
-	for _, line := range strings.Split(man, "\n") {
+	for line := range strings.SplitSeq(man, "\n") {
 		if strings.HasPrefix(line, ".") && !slices.Contains([]string{".TH", ".SH", ".SS", ".B", ".I", ".PP", ".nf", ".fi", ".TP"}, strings.Fields(line)[0]) {
 			t.Errorf("text became a request: %s", line)
 		}

@@ -124,7 +124,7 @@ func (n *noun) command(a *app, v verb, parent string) *cobra.Command {
 // examples completes the examples with what they are called by.
 func (v verb) examples(parent string) string {
 	var lines []string
-	for _, l := range strings.Split(strings.TrimSpace(v.example), "\n") {
+	for l := range strings.SplitSeq(strings.TrimSpace(v.example), "\n") {
 		if l = strings.TrimSpace(l); l != "" {
 			lines = append(lines, "  "+parent+" "+l)
 		}

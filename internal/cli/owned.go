@@ -86,7 +86,7 @@ func octet(s string) ([]any, error) {
 	digits := s
 	if strings.Contains(s, "=") {
 		classes := map[string]byte{"u": '0', "g": '0', "o": '0'}
-		for _, part := range strings.Split(s, ",") {
+		for part := range strings.SplitSeq(s, ",") {
 			class, letters, _ := strings.Cut(part, "=")
 			if _, ok := classes[class]; !ok || strings.Trim(letters, "rwx") != "" {
 				return nil, fmt.Errorf("Error in permissions format")

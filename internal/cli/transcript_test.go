@@ -93,7 +93,7 @@ func replay(t *testing.T, script string) string {
 	s := newStage(t)
 	var out strings.Builder
 	blank := false
-	for _, line := range strings.Split(strings.TrimSuffix(script, "\n"), "\n") {
+	for line := range strings.SplitSeq(strings.TrimSuffix(script, "\n"), "\n") {
 		switch {
 		case strings.HasPrefix(line, "# "):
 			if blank {
@@ -144,7 +144,7 @@ func (s *stage) run(line string) string {
 	}
 	out.WriteString(stdout.String())
 	if text := stderr.String(); text != "" {
-		for _, l := range strings.Split(strings.TrimSuffix(text, "\n"), "\n") {
+		for l := range strings.SplitSeq(strings.TrimSuffix(text, "\n"), "\n") {
 			out.WriteString(strings.TrimRight("! "+l, " ") + "\n")
 		}
 	}

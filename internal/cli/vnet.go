@@ -206,11 +206,11 @@ func mergeLines(old, new string) string {
 		return strings.ToUpper(strings.TrimSpace(n))
 	}
 	replaced := map[string]bool{}
-	for _, l := range strings.Split(new, "\n") {
+	for l := range strings.SplitSeq(new, "\n") {
 		replaced[name(l)] = true
 	}
 	var lines []string
-	for _, l := range strings.Split(old, "\n") {
+	for l := range strings.SplitSeq(old, "\n") {
 		if !replaced[name(l)] {
 			lines = append(lines, l)
 		}
