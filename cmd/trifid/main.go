@@ -25,5 +25,5 @@ func run() int {
 	context.AfterFunc(ctx, stop)
 	streams := cli.System()
 	streams.DataDir = config.Default().Data
-	return cli.Run(ctx, os.Args[0], os.Args[1:], streams, upCommand(), serverCommand(), demoCommand(), versionCommand())
+	return cli.Run(ctx, os.Args[0], os.Args[1:], streams, upCommand(), serverCommand(), agentCommand(), joinTokenCommand(), demoCommand(), versionCommand())
 }

@@ -20,6 +20,11 @@ func (c *Cloud) TakeFacts(tx *store.Tx, host int, f agentapi.Facts) error {
 	}
 	n := *h
 	n.Template = h.Template.Merge(f.Template).With("HOSTNAME", f.Hostname).With("HYPERVISOR", f.Hypervisor).Without("ERROR")
+	if real(h.VMMad) && real(f.Hypervisor) {
+		// Which of the two it is the agent found out by booting a kernel.
+		n.VMMad = f.Hypervisor
+		n.Template = n.Template.With("VM_MAD", f.Hypervisor)
+	}
 	n.TotalCPU, n.TotalMem = f.CPU, f.MemoryKB
 	if h.State == one.HostInit || h.State == one.HostError {
 		n.PrevState, n.State = h.State, one.HostMonitored
@@ -27,6 +32,9 @@ func (c *Cloud) TakeFacts(tx *store.Tx, host int, f agentapi.Facts) error {
 	tx.PutHost(withReserved(&tx.State, &n))
 	return nil
 }
+
+// real tells whether a driver runs machines on hardware through libvirt.
+func real(driver string) bool { return driver == "kvm" || driver == "qemu" }
 
 // LoseHost puts a host that has been silent for too long in ERROR.
 func (c *Cloud) LoseHost(tx *store.Tx, host int) error {

@@ -71,6 +71,8 @@ type server struct {
 	life  *lifecycle.Controller
 	faces []*face
 	parts []part
+	// agents is where agents of other machines connect, "" when none may.
+	agents string
 }
 
 // part is something that runs until its context is done.
@@ -114,6 +116,9 @@ func build(ctx context.Context, o Options, dir *dataDir, creds credentials, st *
 	s.add("scheduler", scheduler.Run)
 	s.add("simulated hosts", (&simFleet{server: s}).run)
 	if err := s.addFaces(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.addAgentListener(ctx); err != nil {
 		return nil, err
 	}
 	if o.Agent {
@@ -179,7 +184,7 @@ func (s *server) run(ctx context.Context) error {
 
 // announce tells where everything is, when it is.
 func (s *server) announce() error {
-	e := Endpoints{Core: s.face("core").url("/RPC2"), Flow: s.face("flow").url(""), Gate: s.face("gate").url("")}
+	e := Endpoints{Core: s.face("core").url("/RPC2"), Flow: s.face("flow").url(""), Gate: s.face("gate").url(""), Agents: s.agents}
 	if err := s.dir.writeEndpoints(e); err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package oneapi
 import (
 	"context"
 	"iter"
+	"time"
 
 	"github.com/trifid-cloud/trifid/internal/agentapi"
 	"github.com/trifid-cloud/trifid/internal/auth"
@@ -35,6 +36,11 @@ func hostMethods() []method {
 			only := func(yield func(*one.Host) bool) { yield(h) }
 			return onexml.AppendHostMonitoring(c.doc, c.hostSeries(only, -1)), nil
 		})),
+		// Trifid's own: a token with which the agent of another machine joins.
+		set(p+".jointoken", "host s=\"\", seconds i=86400", "CREATE HOST", func(c *call) (answer, error) {
+			token, err := c.cloud.NewJoinToken(c.ctx, c.who, c.text(1), time.Duration(c.int(2))*time.Second)
+			return text([]byte(token)), err
+		}),
 		get("one.hostpool.info", "", "–", show(func(c *call) ([]byte, error) {
 			st, rows := c.cloud.HostPool(c.who)
 			return onexml.AppendPool(c.doc, "HOST_POOL", rows, c.docs(st).AppendHostListed), nil

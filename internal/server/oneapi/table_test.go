@@ -33,6 +33,8 @@ func TestCoverage(t *testing.T) {
 			t.Errorf("%s: no right is declared", m.Name)
 		}
 	}
+	// Trifid's own additions.
+	got = slices.DeleteFunc(got, func(n string) bool { return n == "one.host.jointoken" })
 	if want := referenceMethods(t); !slices.Equal(got, want) {
 		for _, n := range want {
 			if !slices.Contains(got, n) {
@@ -53,7 +55,7 @@ func TestCoverage(t *testing.T) {
 func TestMarkdown(t *testing.T) {
 	text := oneapi.Markdown()
 	lines := strings.Split(strings.TrimSpace(text), "\n")
-	if len(lines) != 2+297 {
+	if len(lines) != 2+297+1 { // one method is Trifid's own
 		t.Fatalf("%d lines", len(lines))
 	}
 	for _, want := range []string{
