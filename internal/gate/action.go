@@ -3,6 +3,7 @@ package gate
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"strings"
 
@@ -134,41 +135,48 @@ func (u *Guest) Act(ctx context.Context, id int, body string) error {
 	return nil
 }
 
+// errWrongJSON refuses JSON that is not what it should be, in the original's words.
+var errWrongJSON = &Refusal{Status: http.StatusBadRequest, Text: "Error parsing JSON: Wrong resource type"}
+
+// parseObject reads a JSON object.
+func parseObject(body string) (map[string]json.RawMessage, error) {
+	var in map[string]json.RawMessage
+	err := json.Unmarshal([]byte(body), &in)
+	var wrong *json.UnmarshalTypeError
+	switch {
+	case errors.As(err, &wrong) || err == nil && in == nil:
+		return nil, errWrongJSON
+	case err != nil:
+		return nil, refuse(http.StatusBadRequest, "Error parsing JSON: %s", err)
+	}
+	return in, nil
+}
+
 // parseAction reads the body of an action.
 func parseAction(body string) (perform string, p param, err error) {
-	var in map[string]json.RawMessage
-	if err := json.Unmarshal([]byte(body), &in); err != nil && !json.Valid([]byte(body)) {
-		return "", nil, refuse(http.StatusBadRequest, "Error parsing JSON: %s", err)
+	in, err := parseObject(body)
+	if err != nil {
+		return "", nil, err
 	}
-	wrong := refuse(http.StatusBadRequest, "Error parsing JSON: Wrong resource type")
-	inner, ok := in["action"]
-	if !ok {
-		return "", nil, wrong
+	inner, err := parseObject(string(in["action"]))
+	if err != nil {
+		return "", nil, errWrongJSON
 	}
-	var a struct {
-		Perform json.RawMessage
-		Params  json.RawMessage
+	if word, ok := inner["perform"]; ok && json.Unmarshal(word, &perform) != nil {
+		return "", nil, refuse(http.StatusBadRequest, "perform: expected a string")
 	}
-	if err := json.Unmarshal(inner, &a); err != nil || string(inner) == "null" {
-		return "", nil, wrong
-	}
-	if len(a.Perform) > 0 {
-		if err := json.Unmarshal(a.Perform, &perform); err != nil {
-			return "", nil, refuse(http.StatusBadRequest, "perform: expected a string")
-		}
-	}
-	return perform, param(a.Params), nil
+	return perform, param(inner["params"]), nil
 }
 
 // ParseCardinality reads the body of a scaling: {"cardinality":4}, or "4" as the
 // stock client has it.
 func ParseCardinality(body string) (int, error) {
-	var in struct{ Cardinality json.RawMessage }
-	if err := json.Unmarshal([]byte(body), &in); err != nil {
-		return 0, refuse(http.StatusBadRequest, "Error parsing JSON: %s", err)
+	in, err := parseObject(body)
+	if err != nil {
+		return 0, err
 	}
-	n, ok := digits(param(in.Cardinality).text())
-	if !ok || len(in.Cardinality) == 0 || n > maxCardinality {
+	n, ok := digits(param(in["cardinality"]).text())
+	if !ok || n > maxCardinality {
 		return 0, refuse(http.StatusBadRequest, "cardinality: expected a number from 0 to %d", maxCardinality)
 	}
 	return n, nil

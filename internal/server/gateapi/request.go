@@ -1,6 +1,7 @@
 package gateapi
 
 import (
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -65,23 +66,39 @@ func (q *request) query(name string) string {
 	return v
 }
 
-// lookup finds a parameter in a query string or form. A value that is not encoded
-// as it must be is taken as it is.
+// lookup finds a parameter in a query string or form; of several the last counts.
 func lookup(encoded, name string) (value string, ok bool) {
 	for encoded != "" {
 		var pair string
 		pair, encoded, _ = strings.Cut(encoded, "&")
 		key, raw, _ := strings.Cut(pair, "=")
-		if k, err := url.QueryUnescape(key); err != nil || k != name {
-			continue
+		if unquery(key) == name {
+			value, ok = unquery(raw), true
 		}
-		v, err := url.QueryUnescape(raw)
-		if err != nil {
-			v = raw
-		}
-		value, ok = v, true // the last one counts
 	}
 	return value, ok
+}
+
+// unquery decodes a part of a query string. A percent sign that encodes nothing
+// stands for itself: people forget to encode it.
+func unquery(s string) string {
+	if out, err := url.QueryUnescape(s); err == nil {
+		return out
+	}
+	out := make([]byte, 0, len(s))
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		if c == '+' {
+			c = ' '
+		}
+		if c == '%' && i+2 < len(s) {
+			if b, err := hex.DecodeString(s[i+1 : i+3]); err == nil {
+				c, i = b[0], i+2
+			}
+		}
+		out = append(out, c)
+	}
+	return string(out)
 }
 
 // params finds parameters in the query string and in the body, if the request
@@ -133,6 +150,9 @@ func (q *request) params() (params, error) {
 const maxParts = 32
 
 func parts(body, boundary string) (map[string]string, error) {
+	if !strings.Contains(body, "--"+boundary+"--") {
+		return nil, errors.New("it has no end") // the reader may take any end for the form's
+	}
 	out := map[string]string{}
 	in := multipart.NewReader(strings.NewReader(body), boundary)
 	for range maxParts {

@@ -207,3 +207,15 @@ func TestGuestOfACloud(t *testing.T) {
 	r.want("unchanged", r.ask(v, "GET", "/vm", "", "X-ONEGATE-TOKEN", made, "If-None-Match", b.header.Get("ETag")), 304, "")
 	r.want("someone else", r.ask(v, "GET", "/vm", "", "X-ONEGATE-TOKEN", "x"+made[1:]), 401, "Not authorized")
 }
+
+func itoa(n int) string { return strconv.Itoa(n) }
+
+// tokenOf returns the token of a VM that a user created.
+func tokenOf(t testing.TB, creator *one.User, v *one.VM) string {
+	t.Helper()
+	s, err := gatetoken.New(creator.Template.Get("TOKEN_PASSWORD"), v.ID, v.STime)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}

@@ -116,3 +116,15 @@ func unescape(s string) (string, bool) {
 	s, err := url.PathUnescape(s)
 	return s, err == nil
 }
+
+// Route tells of a route what matters to an operator.
+type Route struct{ Method, Path, Permission string }
+
+// Routes lists every route; a permission is resource/action, "/" where there is none.
+func Routes() []Route {
+	var out []Route
+	for _, r := range table {
+		out = append(out, Route{r.method, r.path, r.resource + "/" + r.action})
+	}
+	return out
+}

@@ -1,0 +1,126 @@
+package gateapi_test
+
+import (
+	"testing"
+
+	"github.com/trifid-cloud/trifid/internal/gate"
+	"github.com/trifid-cloud/trifid/internal/hypervisor/sim"
+	"github.com/trifid-cloud/trifid/internal/one"
+)
+
+// Every action of the reference's table, on VMs that really run.
+func TestActions(t *testing.T) {
+	w := newWorld(t, settings{gate: func(o *gate.Options) { o.Config.RestrictedActions = []string{} }})
+	host := w.AddHost("sim", sim.Config{})
+	text := `NAME=t CPU=0.1 MEMORY=16 CONTEXT=[TOKEN="YES"]`
+	template := w.Template(text)
+	admin, _ := w.Store.View().Users.Get(one.OneadminID)
+	act := func(v *one.VM, perform, params string) answer {
+		body := `{"action":{"perform":"` + perform + `"`
+		if params != "" {
+			body += `,"params":` + params
+		}
+		return w.ask(v, "POST", "/vms/"+itoa(v.ID)+"/action", body+"}}", "X-ONEGATE-TOKEN", tokenOf(t, admin, v))
+	}
+	running := func() *one.VM { return w.WaitVM(w.Instantiate(template, "x"), one.VMActive, one.LCMRunning) }
+	for _, c := range []struct {
+		perform, params string
+		state           one.VMState
+		lcm             one.LCMState
+	}{
+		{"poweroff", "", one.VMPoweroff, one.LCMInit},
+		{"poweroff", "true", one.VMPoweroff, one.LCMInit},
+		{"suspend", "", one.VMSuspended, one.LCMInit},
+		{"stop", "", one.VMStopped, one.LCMInit},
+		{"undeploy", "", one.VMUndeployed, one.LCMInit},
+		{"undeploy", "true", one.VMUndeployed, one.LCMInit},
+		{"terminate", "", one.VMDone, one.LCMInit},
+		{"terminate", "true", one.VMDone, one.LCMInit},
+		{"terminate", "false", one.VMDone, one.LCMInit},
+		{"shutdown", "null", one.VMDone, one.LCMInit},
+		{"delete", "", one.VMDone, one.LCMInit},
+		{"reboot", "", one.VMActive, one.LCMRunning},
+		{"reboot", "true", one.VMActive, one.LCMRunning},
+		{"resched", "", one.VMActive, one.LCMRunning},
+	} {
+		v := running()
+		w.want(c.perform+" "+c.params, act(v, c.perform, c.params), 204, "")
+		w.WaitVM(v.ID, c.state, c.lcm)
+	}
+	v := running()
+	w.want("poweroff", act(v, "poweroff", ""), 204, "")
+	w.WaitVM(v.ID, one.VMPoweroff, one.LCMInit)
+	w.want("resume", act(v, "resume", ""), 204, "")
+	w.WaitVM(v.ID, one.VMActive, one.LCMRunning)
+	w.want("rename", act(v, "rename", `"renamed"`), 204, "")
+	w.want("chmod", act(v, "chmod", `"644"`), 204, "")
+	if n := w.now(v); n.Name != "renamed" || n.Perms != 0o644 {
+		t.Errorf("name %q, permissions %o", n.Name, n.Perms)
+	}
+	id, err := w.Cloud.Instantiate(w.Context(), w.Admin, template, "held", true, nil, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	held := w.WaitVM(id, one.VMHold, one.LCMInit)
+	w.want("deploy", act(held, "deploy", itoa(host)), 204, "")
+	w.WaitVM(id, one.VMActive, one.LCMRunning)
+
+	for _, c := range []struct{ perform, params, answer string }{
+		{"resume", "", `[one.vm.action] Error performing action "resume": This action is not available for state RUNNING`},
+		{"release", "", `[one.vm.action] Error performing action "release": This action is not available for state RUNNING`},
+		{"fly", "", "fly action not  available for this resource"},
+		{"", "", " action not  available for this resource"},
+		{"TERMINATE", "", "TERMINATE action not  available for this resource"},
+		{"terminate-hard", "", "terminate-hard action not  available for this resource"},
+		{"saveas", "", "saveas action not  available for this resource"},
+		{"chown", "[0,0]", "chown action not  available for this resource"},
+		{"chmod", `"999"`, "[one.vm.chmod] params: expected three octal digits, such as 640"},
+		{"chmod", `{}`, "[one.vm.chmod] params: expected three octal digits, such as 640"},
+		{"recover", "77", "[one.vm.recover] Wrong recovery operation code"},
+		{"deploy", `"99"`, "[one.vm.deploy] Error getting host [99]."},
+	} {
+		w.want(c.perform+" "+c.params, act(v, c.perform, c.params), 500, c.answer)
+	}
+	url := "/vms/" + itoa(v.ID) + "/action"
+	for _, c := range []struct {
+		body, typ string
+		answer    string
+	}{
+		{``, form, "Error parsing JSON: unexpected end of JSON input"},
+		{`perform=stop`, form, "Error parsing JSON: invalid character 'p' looking for beginning of value"},
+		{`{'action':{'perform':'stop'}}`, form, `Error parsing JSON: invalid character '\'' looking for beginning of object key string`},
+		{`{}`, form, "Error parsing JSON: Wrong resource type"},
+		{`[]`, form, "Error parsing JSON: Wrong resource type"},
+		{`null`, form, "Error parsing JSON: Wrong resource type"},
+		{`{"action":null}`, form, "Error parsing JSON: Wrong resource type"},
+		{`{"action":"stop"}`, form, "Error parsing JSON: Wrong resource type"},
+		{`{"action":{"perform":5}}`, form, "perform: expected a string"},
+	} {
+		w.want(c.body, w.ask(v, "POST", url, c.body, "Content-Type", c.typ, "X-ONEGATE-TOKEN", tokenOf(t, admin, v)), 400, c.answer)
+	}
+	w.want("JSON as JSON", w.ask(v, "POST", url, `{"action":{"perform":"reboot"}}`, "Content-Type", "application/json", "X-ONEGATE-TOKEN", tokenOf(t, admin, v)), 204, "")
+}
+
+// What an ordinary owner may not do, its guest may not either.
+func TestActionRights(t *testing.T) {
+	w := newWorld(t, settings{})
+	id := itoa(w.lone.ID)
+	act := func(perform string) answer {
+		return w.ask(w.lone, "POST", "/vms/"+id+"/action", `{"action":{"perform":"`+perform+`"}}`)
+	}
+	w.want("resched", act("resched"), 500, "[one.vm.action] User ["+itoa(w.ana.ID)+"] : Not authorized to perform ADMIN VM ["+id+"].")
+	w.want("recover", act("recover"), 500, "[one.vm.recover] User ["+itoa(w.ana.ID)+"] : Not authorized to perform ADMIN VM ["+id+"].")
+	for _, name := range []string{"reboot", "REBOOT", "Reboot"} {
+		w.want(name, act(name), 403, "Action ("+name+") is not allowed on this resource")
+	}
+}
+
+// Banning an action bans it under its other names.
+func TestRestrictedActions(t *testing.T) {
+	w := newWorld(t, settings{gate: func(o *gate.Options) { o.Config.RestrictedActions = []string{"Terminate"} }})
+	for _, name := range []string{"terminate", "delete", "shutdown", "TERMINATE"} {
+		a := w.ask(w.lone, "POST", "/vms/"+itoa(w.lone.ID)+"/action", `{"action":{"perform":"`+name+`"}}`)
+		w.want(name, a, 403, "Action ("+name+") is not allowed on this resource")
+	}
+	w.want("another", w.ask(w.lone, "POST", "/vms/"+itoa(w.lone.ID)+"/action", `{"action":{"perform":"poweroff"}}`), 204, "")
+}
