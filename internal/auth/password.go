@@ -49,12 +49,12 @@ func VerifyPassword(stored, password string) (good, stale bool) {
 	}
 	switch len(stored) {
 	case 2 * sha256.Size:
-		return sameHash(stored, SHA256Hex(password)), true
+		good = sameHash(stored, SHA256Hex(password))
 	case 2 * sha1.Size:
 		sum := sha1.Sum([]byte(password)) //nolint:gosec // see the import
-		return sameHash(stored, hex.EncodeToString(sum[:])), true
+		good = sameHash(stored, hex.EncodeToString(sum[:]))
 	}
-	return false, false
+	return good, good
 }
 
 // SHA256Hex is how the reference stores core passwords.
@@ -78,7 +78,7 @@ func sameHash(a, b string) bool {
 
 func verifyArgon(stored, password string) (good, stale bool) {
 	f := strings.Split(stored, "$")
-	if len(f) != 6 {
+	if len(f) != 6 || f[2] != "v="+strconv.Itoa(argon2.Version) {
 		return false, false
 	}
 	var memory, time, threads uint64

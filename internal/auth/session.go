@@ -145,7 +145,7 @@ func (a *Authenticator) server(d Directory, server *one.User, session string, no
 	}
 	egid := -1
 	if login.Group != "" {
-		if egid, err = strconv.Atoi(login.Group); err != nil {
+		if egid, err = strconv.Atoi(login.Group); err != nil || egid < -1 {
 			return Session{}, ErrNoGroupID
 		}
 	}

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// aclOrder is the order in which types stand in a rule's text, and which types a
-// rule may name at all. Source: identity reference §7.2.
+// aclOrder is the order in which types stand in a rule's text. A rule may name
+// them and ACL, which has no word there. Source: identity reference §7.2.
 var aclOrder = []Kind{
 	KindVM, KindHost, KindNet, KindImage, KindUser, KindTemplate, KindGroup, KindDatastore, KindCluster, KindDocument,
 	KindZone, KindSecGroup, KindVDC, KindVRouter, KindMarket, KindMarketApp, KindVMGroup, KindVNTemplate, KindBackupJob,
@@ -64,8 +64,8 @@ func (r ACLRule) Malformed() []string {
 	}
 	has := func(n, bit uint64) bool { return n&bit != 0 }
 	common := func(n uint64, what string) {
-		add(has(n, ACLAll) && uint32(n) != 0, "when using the ALL bit, ["+what+"] ID must be 0")
 		add(int32(uint32(n)) < 0, "["+what+"] ID cannot be negative")
+		add(has(n, ACLAll) && uint32(n) != 0, "when using the ALL bit, ["+what+"] ID must be 0")
 	}
 
 	u := r.User
@@ -89,7 +89,7 @@ func (r ACLRule) Malformed() []string {
 		"[resource] GROUP(@) selector cannot be applied to HOST, GROUP, CLUSTER, ZONE or VDC types")
 	add(selectors == 0, "[resource] is missing one of the INDIVIDUAL, GROUP, CLUSTER or ALL bits")
 	add(res&typeBits == 0, "[resource] type is missing")
-	add(has(res, typeBits&^types(aclOrder...)), "wrong [resource] type")
+	add(has(res, typeBits&^(types(aclOrder...)|KindACL.ACLType())), "wrong [resource] type")
 	common(res, "resource")
 
 	add(r.Rights == 0, "wrong [rights], it cannot be 0")

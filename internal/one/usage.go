@@ -10,9 +10,23 @@ import (
 // Capacity returns what the VM takes from its host.
 // Source: VM lifecycle reference §8.5.
 func (v *VM) Capacity() Capacity {
-	cpu, _ := strconv.ParseFloat(v.Template.Get("CPU"), 64)
-	mem, _ := strconv.ParseInt(v.Template.Get("MEMORY"), 10, 64)
-	return Capacity{CPU: int64(math.Round(cpu * 100)), Memory: mem * 1024, VMs: 1}
+	cpu, mem := amount(v.Template.Get("CPU")), amount(v.Template.Get("MEMORY"))
+	return Capacity{CPU: int64(math.Round(cpu * 100)), Memory: int64(mem) * 1024, VMs: 1}
+}
+
+// maxAmount bounds what an attribute may count for, so that sums of a great many
+// stay exact and conversions to integers defined.
+const maxAmount = 1 << 42
+
+// amount reads a number that is summed up; what is no number, or less than
+// nothing, counts for nothing. Templates are checked before they are stored: this
+// keeps the sums sound whatever is in them.
+func amount(s string) float64 {
+	f, ok := tmpl.ParseNumber(s)
+	if !ok || !(f > 0) {
+		return 0
+	}
+	return min(f, maxAmount)
 }
 
 // Usage returns what the VM counts for in the quotas of its owner: sums are in
@@ -24,15 +38,13 @@ func TemplateUsage(t *tmpl.Template, running bool) Usage {
 	u := Usage{Datastores: map[int]DatastoreQuota{}, Networks: map[int]NetworkQuota{}, Images: map[int]ImageQuota{}}
 	u.VM.VMs = 1
 	// Hundredths of cores add up exactly, tenths of floats do not.
-	cpu, _ := strconv.ParseFloat(t.Get("CPU"), 64)
-	u.VM.CPU = math.Round(cpu*100) / 100
-	u.VM.Memory, _ = strconv.ParseFloat(t.Get("MEMORY"), 64)
+	u.VM.CPU = math.Round(amount(t.Get("CPU"))*100) / 100
+	u.VM.Memory = amount(t.Get("MEMORY"))
 	if running {
 		u.VM.RunningVMs, u.VM.RunningCPU, u.VM.RunningMemory = 1, u.VM.CPU, u.VM.Memory
 	}
 	for _, d := range t.Vectors("DISK") {
-		size, _ := strconv.ParseFloat(d.Get("SIZE"), 64)
-		snaps, _ := strconv.ParseFloat(d.Get("DISK_SNAPSHOT_TOTAL_SIZE"), 64)
+		size, snaps := amount(d.Get("SIZE")), amount(d.Get("DISK_SNAPSHOT_TOTAL_SIZE"))
 		image, err := strconv.Atoi(d.Get("IMAGE_ID"))
 		if err != nil { // a volatile disk
 			u.VM.SystemDiskSize += size
