@@ -134,6 +134,13 @@ func TestDocs(t *testing.T) {
 			t.Errorf("onevm.md lacks %q", part)
 		}
 	}
+	if own := read("trifid.md"); !strings.Contains(own, "## trifid links") || strings.Contains(own, "completion") {
+		t.Errorf("trifid.md is not of the program's own commands:\n%s", own)
+	}
+	// What every command takes is said once.
+	if n := strings.Count(markdown, "`--endpoint string`"); n != 1 {
+		t.Errorf("onevm.md tells %d times of --endpoint", n)
+	}
 	if code := cli.Main([]string{"trifid", "docs", "pdf", dir}, nil, &bytes.Buffer{}, &bytes.Buffer{}); code != 255 {
 		t.Errorf("docs pdf exited with %d", code)
 	}

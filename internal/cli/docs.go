@@ -17,7 +17,7 @@ func docsCommand(a *app) *cobra.Command {
 		Use: "docs <man|markdown> <directory>", Short: "Write reference pages of every command", Hidden: true,
 		Args:      cobra.ExactArgs(2),
 		ValidArgs: []string{"man", "markdown"},
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			write, ext := manPage, ".1"
 			switch args[0] {
 			case "man":
@@ -29,9 +29,8 @@ func docsCommand(a *app) *cobra.Command {
 			if err := os.MkdirAll(args[1], 0o755); err != nil {
 				return fmt.Errorf("write pages: %w", err)
 			}
-			for _, n := range nouns() {
-				page := write(n.build(a, n.cmd))
-				if err := os.WriteFile(filepath.Join(args[1], n.cmd+ext), []byte(page), 0o644); err != nil {
+			for _, p := range pages(a, cmd.Root()) {
+				if err := os.WriteFile(filepath.Join(args[1], p.name+ext), []byte(write(p)), 0o644); err != nil {
 					return fmt.Errorf("write pages: %w", err)
 				}
 			}
@@ -41,6 +40,31 @@ func docsCommand(a *app) *cobra.Command {
 	return cmd
 }
 
+// page is the reference of one command called by name, and of what is below it.
+type page struct {
+	name, short string
+	cmds        []*cobra.Command
+}
+
+// pages are those of the nouns, after that of the program's own commands.
+func pages(a *app, root *cobra.Command) []page {
+	own := page{name: root.Name(), short: root.Short}
+	for _, sub := range root.Commands() {
+		if !sub.HasSubCommands() && isShown(sub) {
+			own.cmds = append(own.cmds, sub)
+		}
+	}
+	out := []page{own}
+	for _, n := range nouns() {
+		out = append(out, page{name: n.cmd, short: n.short, cmds: leaves(n.build(a, n.cmd))})
+	}
+	return out
+}
+
+func isShown(cmd *cobra.Command) bool {
+	return !cmd.Hidden && cmd.Name() != "help" && cmd.Name() != "completion"
+}
+
 // leaves are the commands below a command that do something, in order.
 func leaves(cmd *cobra.Command) []*cobra.Command {
 	var out []*cobra.Command
@@ -48,7 +72,7 @@ func leaves(cmd *cobra.Command) []*cobra.Command {
 		switch {
 		case sub.HasSubCommands():
 			out = append(out, leaves(sub)...)
-		case !sub.Hidden && sub.Name() != "help" && sub.Name() != "completion":
+		case isShown(sub):
 			out = append(out, sub)
 		}
 	}
@@ -86,18 +110,47 @@ func flagText(f *pflag.Flag) string {
 	return s
 }
 
-func markdownPage(cmd *cobra.Command) string {
+// shared are the flags that every command of a page has, by how they are written.
+func (p page) shared() map[string]bool {
+	count, out := map[string]int{}, map[string]bool{}
+	for _, cmd := range p.cmds {
+		for _, f := range visible(cmd) {
+			row := flagRow(f)
+			if count[row]++; count[row] == len(p.cmds) && len(p.cmds) > 1 {
+				out[row] = true
+			}
+		}
+	}
+	return out
+}
+
+func flagRow(f *pflag.Flag) string {
+	return fmt.Sprintf("| `%s` | %s |\n", flagText(f), strings.ReplaceAll(f.Usage, "|", "\\|"))
+}
+
+func markdownPage(p page) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "# %s\n\n%s.\n", cmd.Name(), cmd.Short)
-	for _, v := range leaves(cmd) {
-		fmt.Fprintf(&b, "\n## %s\n\n```\n%s\n```\n\n%s\n", v.CommandPath(), v.UseLine(), description(v))
-		if v.Example != "" {
-			fmt.Fprintf(&b, "\nExamples:\n\n```\n%s\n```\n", v.Example)
+	table := func(cmd *cobra.Command, wanted func(row string) bool) {
+		head := "\n| Flag | |\n|---|---|\n"
+		for _, f := range visible(cmd) {
+			if row := flagRow(f); wanted(row) {
+				b.WriteString(head + row)
+				head = ""
+			}
 		}
-		b.WriteString("\n| Flag | |\n|---|---|\n")
-		for _, f := range visible(v) {
-			fmt.Fprintf(&b, "| `%s` | %s |\n", flagText(f), strings.ReplaceAll(f.Usage, "|", "\\|"))
+	}
+	fmt.Fprintf(&b, "# %s\n\n%s.\n", p.name, p.short)
+	shared := p.shared()
+	if len(shared) > 0 {
+		b.WriteString("\nEvery command below also takes:\n")
+		table(p.cmds[0], func(row string) bool { return shared[row] })
+	}
+	for _, cmd := range p.cmds {
+		fmt.Fprintf(&b, "\n## %s\n\n```\n%s\n```\n\n%s\n", cmd.CommandPath(), cmd.UseLine(), description(cmd))
+		if cmd.Example != "" {
+			fmt.Fprintf(&b, "\nExamples:\n\n```\n%s\n```\n", cmd.Example)
 		}
+		table(cmd, func(row string) bool { return !shared[row] })
 	}
 	return b.String()
 }
@@ -114,16 +167,16 @@ func roff(s string) string {
 	return strings.Join(lines, "\n")
 }
 
-func manPage(cmd *cobra.Command) string {
+func manPage(p page) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, ".TH %s 1 \"\" \"%s\" \"User Commands\"\n.SH NAME\n%s \\- %s\n", strings.ToUpper(cmd.Name()), versionText, roff(cmd.Name()), roff(cmd.Short))
-	fmt.Fprintf(&b, ".SH SYNOPSIS\n.B %s\n.I command\n[arguments] [flags]\n.SH COMMANDS\n", roff(cmd.Name()))
-	for _, v := range leaves(cmd) {
-		fmt.Fprintf(&b, ".SS %s\n%s\n", roff(strings.TrimSuffix(v.UseLine(), " [flags]")), roff(description(v)))
-		if v.Example != "" {
-			fmt.Fprintf(&b, ".PP\n.nf\n%s\n.fi\n", roff(v.Example))
+	fmt.Fprintf(&b, ".TH %s 1 \"\" \"%s\" \"User Commands\"\n.SH NAME\n%s \\- %s\n", strings.ToUpper(p.name), versionText, roff(p.name), roff(p.short))
+	fmt.Fprintf(&b, ".SH SYNOPSIS\n.B %s\n.I command\n[arguments] [flags]\n.SH COMMANDS\n", roff(p.name))
+	for _, cmd := range p.cmds {
+		fmt.Fprintf(&b, ".SS %s\n%s\n", roff(strings.TrimSuffix(cmd.UseLine(), " [flags]")), roff(description(cmd)))
+		if cmd.Example != "" {
+			fmt.Fprintf(&b, ".PP\n.nf\n%s\n.fi\n", roff(cmd.Example))
 		}
-		for _, f := range visible(v) {
+		for _, f := range visible(cmd) {
 			fmt.Fprintf(&b, ".TP\n.B %s\n%s\n", roff(flagText(f)), roff(f.Usage))
 		}
 	}
