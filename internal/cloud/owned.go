@@ -2,7 +2,6 @@ package cloud
 
 import (
 	"context"
-	"fmt"
 	"strconv"
 
 	"github.com/trifid-cloud/trifid/internal/auth"
@@ -280,6 +279,3 @@ func (c *Cloud) Info(who auth.Caller, kind one.Kind, id int) (*View, one.Owned, 
 	}
 	return st, o, nil
 }
-
-// describe names an object in log lines.
-func describe(o one.Owned) string { return fmt.Sprintf("%s [%d]", o.Kind(), o.Head().ID) }

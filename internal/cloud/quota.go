@@ -1,7 +1,6 @@
 package cloud
 
 import (
-	"math"
 	"sort"
 	"strconv"
 
@@ -174,13 +173,4 @@ func sortedKeys[V any](m map[int]V) []int {
 	}
 	sort.Ints(keys)
 	return keys
-}
-
-// formatQuota renders a limit or sum as quota documents do: an integer, or two
-// decimals. Source: identity reference §10.3.
-func formatQuota(x float64) string {
-	if x == math.Trunc(x) {
-		return strconv.FormatInt(int64(x), 10)
-	}
-	return strconv.FormatFloat(x, 'f', 2, 64)
 }

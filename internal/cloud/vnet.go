@@ -23,9 +23,6 @@ var vnetDrivers = map[string]struct {
 	"ovswitch_vxlan": {bridgeType: "openvswitch", phydev: true}, "elastic": {bridgeType: "linux"}, "nodeport": {bridgeType: "linux"},
 }
 
-// vnetHeaderAttrs are the attributes that networks also keep as fields.
-var vnetHeaderAttrs = []string{"VN_MAD", "PHYDEV", "VLAN_ID", "OUTER_VLAN_ID", "BRIDGE", "BRIDGE_TYPE"}
-
 // AllocateVNet creates a network in a cluster (-1: the default one).
 // Source: XML-RPC reference §7.8.
 func (c *Cloud) AllocateVNet(ctx context.Context, who auth.Caller, t *tmpl.Template, cluster int) (int, error) {
