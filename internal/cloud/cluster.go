@@ -31,14 +31,6 @@ func (c *Cloud) AllocateCluster(ctx context.Context, who auth.Caller, name strin
 	return id, err
 }
 
-func (c *Cloud) clusterFor(st *store.State, who auth.Caller, id int, r one.Right) (*one.Cluster, error) {
-	cl, ok := st.Clusters.Get(id)
-	if !ok {
-		return nil, errs.NotFound(one.KindCluster, id)
-	}
-	return cl, c.allow(st, who, clusterTarget(id), r)
-}
-
 // ClusterInfo returns a cluster the caller may use, and the state it was read from.
 func (c *Cloud) ClusterInfo(who auth.Caller, id int) (*View, *one.Cluster, error) {
 	st := c.store.View()

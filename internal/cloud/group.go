@@ -11,14 +11,6 @@ import (
 	"github.com/trifid-cloud/trifid/internal/tmpl"
 )
 
-func (c *Cloud) groupFor(st *store.State, who auth.Caller, id int, r one.Right) (*one.Group, error) {
-	g, ok := st.Groups.Get(id)
-	if !ok {
-		return nil, errs.NotFound(one.KindGroup, id)
-	}
-	return g, c.allow(st, who, groupTarget(id), r)
-}
-
 // GroupInfo returns a group the caller may use (-1: its primary group), and the
 // state it was read from.
 func (c *Cloud) GroupInfo(who auth.Caller, id int) (*View, *one.Group, error) {

@@ -59,15 +59,6 @@ func (c *Cloud) AllocateHost(ctx context.Context, who auth.Caller, name, imMad, 
 	return id, err
 }
 
-// hostFor returns a host on which the caller has a right.
-func (c *Cloud) hostFor(st *store.State, who auth.Caller, id int, r one.Right) (*one.Host, error) {
-	h, ok := st.Hosts.Get(id)
-	if !ok {
-		return nil, errs.NotFound(one.KindHost, id)
-	}
-	return h, c.allow(st, who, hostTarget(h), r)
-}
-
 // HostInfo returns a host the caller may use, and the state it was read from.
 func (c *Cloud) HostInfo(who auth.Caller, id int) (*View, *one.Host, error) {
 	st := c.store.View()

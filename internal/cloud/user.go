@@ -18,15 +18,6 @@ var drivers = map[string]bool{
 	"core": true, "public": true, "ssh": true, "x509": true, "ldap": true, "server_cipher": true, "server_x509": true,
 }
 
-// userFor returns a user on which the caller has a right.
-func (c *Cloud) userFor(st *store.State, who auth.Caller, id int, r one.Right) (*one.User, error) {
-	u, ok := st.Users.Get(id)
-	if !ok {
-		return nil, errs.NotFound(one.KindUser, id)
-	}
-	return u, c.allow(st, who, userTarget(u), r)
-}
-
 // UserInfo returns a user the caller may use (-1: the caller itself), and the
 // state it was read from.
 func (c *Cloud) UserInfo(who auth.Caller, id int) (*View, *one.User, error) {

@@ -68,14 +68,6 @@ func (c *Cloud) syncVDC(tx *store.Tx, old, now *one.VDC) {
 	}
 }
 
-func (c *Cloud) vdcFor(st *store.State, who auth.Caller, id int, r one.Right) (*one.VDC, error) {
-	v, ok := st.VDCs.Get(id)
-	if !ok {
-		return nil, errs.NotFound(one.KindVDC, id)
-	}
-	return v, c.allow(st, who, vdcTarget(id), r)
-}
-
 // VDCInfo returns a VDC the caller may use, and the state it was read from.
 func (c *Cloud) VDCInfo(who auth.Caller, id int) (*View, *one.VDC, error) {
 	st := c.store.View()

@@ -10,14 +10,6 @@ import (
 	"github.com/trifid-cloud/trifid/internal/tmpl"
 )
 
-func (c *Cloud) zoneFor(st *store.State, who auth.Caller, id int, r one.Right) (*one.Zone, error) {
-	z, ok := st.Zones.Get(id)
-	if !ok {
-		return nil, errs.NotFound(one.KindZone, id)
-	}
-	return z, c.allow(st, who, zoneTarget(id), r)
-}
-
 // ZoneInfo returns a zone the caller may use, and the state it was read from.
 func (c *Cloud) ZoneInfo(who auth.Caller, id int) (*View, *one.Zone, error) {
 	st := c.store.View()

@@ -47,3 +47,12 @@ func CheckPassword(password string) error {
 	}
 	return nil
 }
+
+// NameKey tells among whose objects a name is unique: the owner's here.
+func (m Meta) NameKey() (owner int, name string) { return m.UID, m.Name }
+
+// NameKey of the pools in which names are unique: owner 0.
+func (g *Group) NameKey() (owner int, name string)   { return 0, g.Name }
+func (v *VDC) NameKey() (owner int, name string)     { return 0, v.Name }
+func (z *Zone) NameKey() (owner int, name string)    { return 0, z.Name }
+func (c *Cluster) NameKey() (owner int, name string) { return 0, c.Name }

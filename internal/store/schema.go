@@ -84,6 +84,30 @@ func (k Kind) String() string {
 	return kindInfo[k].name
 }
 
+// nameKeyed is what has a name that is unique: among one owner's objects, or in the
+// whole pool, where the owner is 0.
+type nameKeyed interface {
+	NameKey() (owner int, name string)
+}
+
+// putNamed stores a value whose only index is its name.
+func putNamed[V nameKeyed](tx *Tx, t *Table[int, V], names *Names, kind Kind, id int, v V) {
+	if old, had := put(tx, t, kind, id, v); had {
+		owner, name := old.NameKey()
+		names.remove(tx, owner, name, id)
+	}
+	owner, name := v.NameKey()
+	names.add(tx, owner, name, id)
+}
+
+// delNamed removes such a value.
+func delNamed[V nameKeyed](tx *Tx, t *Table[int, V], names *Names, kind Kind, id int) {
+	if old, had := del(tx, t, kind, id); had {
+		owner, name := old.NameKey()
+		names.remove(tx, owner, name, id)
+	}
+}
+
 // PutUser stores a user and keeps its indexes.
 func (tx *Tx) PutUser(u *one.User) {
 	old, had := put(tx, &tx.State.Users, KindUser, u.ID, u)
@@ -111,18 +135,13 @@ func (tx *Tx) unindexUser(u *one.User) {
 }
 
 // PutGroup stores a group.
-func (tx *Tx) PutGroup(g *one.Group) {
-	if old, had := put(tx, &tx.State.Groups, KindGroup, g.ID, g); had {
-		tx.State.GroupNames.remove(tx, 0, old.Name, old.ID)
-	}
-	tx.State.GroupNames.add(tx, 0, g.Name, g.ID)
+func (tx *Tx) PutGroup(v *one.Group) {
+	putNamed(tx, &tx.State.Groups, &tx.State.GroupNames, KindGroup, v.ID, v)
 }
 
 // DeleteGroup removes a group.
 func (tx *Tx) DeleteGroup(id int) {
-	if old, had := del(tx, &tx.State.Groups, KindGroup, id); had {
-		tx.State.GroupNames.remove(tx, 0, old.Name, old.ID)
-	}
+	delNamed(tx, &tx.State.Groups, &tx.State.GroupNames, KindGroup, id)
 }
 
 // PutACL stores an ACL rule.
@@ -156,34 +175,18 @@ func (tx *Tx) unindexACL(r *one.ACLRule) {
 }
 
 // PutVDC stores a VDC.
-func (tx *Tx) PutVDC(v *one.VDC) {
-	if old, had := put(tx, &tx.State.VDCs, KindVDC, v.ID, v); had {
-		tx.State.VDCNames.remove(tx, 0, old.Name, old.ID)
-	}
-	tx.State.VDCNames.add(tx, 0, v.Name, v.ID)
-}
+func (tx *Tx) PutVDC(v *one.VDC) { putNamed(tx, &tx.State.VDCs, &tx.State.VDCNames, KindVDC, v.ID, v) }
 
 // DeleteVDC removes a VDC.
-func (tx *Tx) DeleteVDC(id int) {
-	if old, had := del(tx, &tx.State.VDCs, KindVDC, id); had {
-		tx.State.VDCNames.remove(tx, 0, old.Name, old.ID)
-	}
-}
+func (tx *Tx) DeleteVDC(id int) { delNamed(tx, &tx.State.VDCs, &tx.State.VDCNames, KindVDC, id) }
 
 // PutZone stores a zone.
-func (tx *Tx) PutZone(z *one.Zone) {
-	if old, had := put(tx, &tx.State.Zones, KindZone, z.ID, z); had {
-		tx.State.ZoneNames.remove(tx, 0, old.Name, old.ID)
-	}
-	tx.State.ZoneNames.add(tx, 0, z.Name, z.ID)
+func (tx *Tx) PutZone(v *one.Zone) {
+	putNamed(tx, &tx.State.Zones, &tx.State.ZoneNames, KindZone, v.ID, v)
 }
 
 // DeleteZone removes a zone.
-func (tx *Tx) DeleteZone(id int) {
-	if old, had := del(tx, &tx.State.Zones, KindZone, id); had {
-		tx.State.ZoneNames.remove(tx, 0, old.Name, old.ID)
-	}
-}
+func (tx *Tx) DeleteZone(id int) { delNamed(tx, &tx.State.Zones, &tx.State.ZoneNames, KindZone, id) }
 
 // PutHost stores a host.
 func (tx *Tx) PutHost(h *one.Host) {
@@ -204,18 +207,13 @@ func (tx *Tx) DeleteHost(id int) {
 }
 
 // PutCluster stores a cluster.
-func (tx *Tx) PutCluster(c *one.Cluster) {
-	if old, had := put(tx, &tx.State.Clusters, KindCluster, c.ID, c); had {
-		tx.State.ClusterNames.remove(tx, 0, old.Name, old.ID)
-	}
-	tx.State.ClusterNames.add(tx, 0, c.Name, c.ID)
+func (tx *Tx) PutCluster(v *one.Cluster) {
+	putNamed(tx, &tx.State.Clusters, &tx.State.ClusterNames, KindCluster, v.ID, v)
 }
 
 // DeleteCluster removes a cluster.
 func (tx *Tx) DeleteCluster(id int) {
-	if old, had := del(tx, &tx.State.Clusters, KindCluster, id); had {
-		tx.State.ClusterNames.remove(tx, 0, old.Name, old.ID)
-	}
+	delNamed(tx, &tx.State.Clusters, &tx.State.ClusterNames, KindCluster, id)
 }
 
 // PutDatastore stores a datastore.
@@ -353,33 +351,23 @@ func (tx *Tx) SetLeaseHint(net, ar int, next uint32) {
 }
 
 // PutSecGroup stores a security group.
-func (tx *Tx) PutSecGroup(g *one.SecurityGroup) {
-	if old, had := put(tx, &tx.State.SecGroups, KindSecGroup, g.ID, g); had {
-		tx.State.SecGroupNames.remove(tx, old.UID, old.Name, old.ID)
-	}
-	tx.State.SecGroupNames.add(tx, g.UID, g.Name, g.ID)
+func (tx *Tx) PutSecGroup(v *one.SecurityGroup) {
+	putNamed(tx, &tx.State.SecGroups, &tx.State.SecGroupNames, KindSecGroup, v.ID, v)
 }
 
 // DeleteSecGroup removes a security group.
 func (tx *Tx) DeleteSecGroup(id int) {
-	if old, had := del(tx, &tx.State.SecGroups, KindSecGroup, id); had {
-		tx.State.SecGroupNames.remove(tx, old.UID, old.Name, old.ID)
-	}
+	delNamed(tx, &tx.State.SecGroups, &tx.State.SecGroupNames, KindSecGroup, id)
 }
 
 // PutTemplate stores a VM template.
-func (tx *Tx) PutTemplate(t *one.VMTemplate) {
-	if old, had := put(tx, &tx.State.Templates, KindTemplate, t.ID, t); had {
-		tx.State.TemplateNames.remove(tx, old.UID, old.Name, old.ID)
-	}
-	tx.State.TemplateNames.add(tx, t.UID, t.Name, t.ID)
+func (tx *Tx) PutTemplate(v *one.VMTemplate) {
+	putNamed(tx, &tx.State.Templates, &tx.State.TemplateNames, KindTemplate, v.ID, v)
 }
 
 // DeleteTemplate removes a VM template.
 func (tx *Tx) DeleteTemplate(id int) {
-	if old, had := del(tx, &tx.State.Templates, KindTemplate, id); had {
-		tx.State.TemplateNames.remove(tx, old.UID, old.Name, old.ID)
-	}
+	delNamed(tx, &tx.State.Templates, &tx.State.TemplateNames, KindTemplate, id)
 }
 
 // PutVRouter stores a virtual router.
