@@ -52,8 +52,8 @@ func (d *Docs) AppendVMShort(dst []byte, v *one.VM) []byte {
 	return shut(dst, "VM")
 }
 
-// shortTemplate walks the template once: its attributes are in alphabetical
-// order, and so are the vectors of the short form but for GRAPHICS, which ends it.
+// shortTemplate appends what the short form keeps of TEMPLATE, in its own order;
+// the three numbers are bare there.
 func shortTemplate(dst []byte, t *tmpl.Template) []byte {
 	dst = open(dst, "TEMPLATE")
 	for _, name := range [...]string{"CPU", "MEMORY", "VCPU"} {

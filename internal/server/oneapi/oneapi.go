@@ -39,8 +39,10 @@ type Options struct {
 	// Body returns the JSON body of a service's document; nil leaves those
 	// documents as they are stored.
 	Body func(doc int) (json []byte, ok bool)
-	// MaxBytes bounds a call, and the calls that are being read at a time but for
-	// their first 64 KiB each; default 1 GiB, the original's MESSAGE_SIZE.
+	// MaxBytes bounds a call; four times as much, all that are being read at a time
+	// but for their first 64 KiB each. Default 64 MiB: the original's MESSAGE_SIZE is
+	// 1 GiB, but no call does anything with more than the store takes at once,
+	// which is far less, and who calls is known only when the call is read.
 	MaxBytes int
 	Log      *slog.Logger
 }
@@ -58,8 +60,7 @@ type API struct {
 	buffers sync.Pool // of *buffers
 }
 
-// maxBytes is the original's MESSAGE_SIZE.
-const maxBytes = 1 << 30
+const maxBytes = 64 << 20
 
 // New returns the face.
 func New(o Options) *API {
@@ -73,7 +74,7 @@ func New(o Options) *API {
 		cloud: o.Cloud, monitor: o.Monitor, body: o.Body, log: o.Log, methods: map[string]*method{},
 		limits: xmlrpc.Limits{MaxBytes: o.MaxBytes},
 	}
-	a.reading.left.Store(int64(o.MaxBytes))
+	a.reading.left.Store(4 * int64(o.MaxBytes))
 	a.buffers.New = func() any { return new(buffers) }
 	for _, m := range table() {
 		a.methods[m.name] = &m
