@@ -10,6 +10,7 @@ import (
 
 	"github.com/trifid-cloud/trifid/internal/cli"
 	"github.com/trifid-cloud/trifid/internal/config"
+	"github.com/trifid-cloud/trifid/internal/onegate"
 )
 
 // version is set when the program is linked.
@@ -23,7 +24,10 @@ func run() int {
 	// A second interrupt ends the program at once: from the first on, the signals
 	// do again what they do to any program.
 	context.AfterFunc(ctx, stop)
+	if calledAsOnegate() {
+		return onegate.Main(ctx, os.Args[1:])
+	}
 	streams := cli.System()
 	streams.DataDir = config.Default().Data
-	return cli.Run(ctx, os.Args[0], os.Args[1:], streams, upCommand(), serverCommand(), agentCommand(), joinTokenCommand(), demoCommand(), versionCommand())
+	return cli.Run(ctx, os.Args[0], os.Args[1:], streams, upCommand(), serverCommand(), agentCommand(), joinTokenCommand(), onegateCommand(), demoCommand(), versionCommand())
 }

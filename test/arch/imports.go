@@ -55,7 +55,11 @@ var importRules = []importRule{
 		reason: "the sandbox starts the program anew, which only a program's edge may do: a command, the demonstration, a TestMain",
 	},
 	{
-		from: "cmd/onegate", only: []string{},
+		from: "cmd/onegate", only: []string{"internal/onegate"},
+		reason: "the guest's client is small and static: the standard library alone",
+	},
+	{
+		from: "internal/onegate", only: []string{},
 		reason: "the guest's client is small and static: the standard library alone",
 	},
 	{

@@ -1,4 +1,4 @@
-package main
+package onegate
 
 // The names of states, by number. They are written down here, and compared with
 // the server's in a test, because the server's package would bring much along.

@@ -1,4 +1,4 @@
-package main
+package onegate
 
 // help begins with the reference's own, so that who searches it finds it.
 const help = `## COMMANDS
