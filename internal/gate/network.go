@@ -42,15 +42,16 @@ func (u *Guest) appendNetwork(dst []byte, n *one.VNet, extended bool) ([]byte, e
 	for _, name := range u.gate.cfg.VNetAttributes {
 		if as := n.Template.Named(name); len(as) > 0 {
 			dst = append(str(comma(dst), name), ':')
-			dst = appendValues(dst, as)
+			dst = appendValues(dst, as, false)
 		}
 	}
 	return append(dst, `}}}`...), nil
 }
 
-// appendValues appends the value of an attribute, an array when there are several.
-func appendValues(dst []byte, as []tmpl.Attr) []byte {
-	if len(as) == 1 {
+// appendValues appends the value of an attribute, an array when there are several
+// or when it always is one.
+func appendValues(dst []byte, as []tmpl.Attr, listed bool) []byte {
+	if len(as) == 1 && !listed {
 		return as[0].AppendJSON(dst)
 	}
 	dst = append(dst, '[')
@@ -121,7 +122,7 @@ func (u *Guest) extendLease(dst []byte, lease *doc.Node) []byte {
 		same := v.UserTemplate.Named(all[i].Name)
 		if strings.HasPrefix(all[i].Name, "ONEGATE_") {
 			dst = append(str(comma(dst), all[i].Name), ':')
-			dst = appendValues(dst, same)
+			dst = appendValues(dst, same, false)
 		}
 		i += len(same)
 	}

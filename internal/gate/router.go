@@ -42,21 +42,22 @@ func (u *Guest) appendRouter(dst []byte, r *one.VRouter) []byte {
 	return append(dst, `}}`...)
 }
 
-// appendListed appends a template as JSON in which the attributes called name are
-// an array however many there are.
-func appendListed(dst []byte, t *tmpl.Template, name string) []byte {
-	listed := t.Named(name)
-	if len(listed) > 1 {
-		return t.AppendJSON(dst)
+// appendListed appends a template as JSON in which the attributes called listed
+// are an array however many there are; it comes last when there are none.
+func appendListed(dst []byte, t *tmpl.Template, listed string) []byte {
+	dst = append(dst, '{')
+	all := t.All()
+	for len(all) > 0 {
+		name := all[0].Name
+		same := t.Named(name)
+		all = all[len(same):]
+		dst = append(str(comma(dst), name), ':')
+		dst = appendValues(dst, same, name == listed)
 	}
-	// With one, or none, the array goes where attributes are put that come last.
-	rest := t.Without(name).AppendJSON(dst)
-	dst = str(comma(rest[:len(rest)-1]), name)
-	dst = append(dst, `:[`...)
-	for _, a := range listed {
-		dst = a.AppendJSON(dst)
+	if !t.Has(listed) {
+		dst = append(str(comma(dst), listed), `:[]`...)
 	}
-	return append(dst, `]}`...)
+	return append(dst, '}')
 }
 
 // Network returns the document of a network that the guest's virtual router is

@@ -87,22 +87,26 @@ func (q *request) stream(u *gate.Guest) int {
 	beat := time.NewTicker(q.api.opts.Heartbeat)
 	defer beat.Stop()
 	control := http.NewResponseController(q.w)
+	text := []byte(":\n\n") // so that the client knows at once that it is heard
 	for {
-		text := []byte(":\n\n")
 		if doc.Revision != last {
 			last = doc.Revision
 			text = append(append(append(append([]byte("id: "), last...), "\ndata: "...), doc.JSON...), "\n\n"...)
 		}
-		q.stay(q.api.opts.Heartbeat)
-		if _, err := q.w.Write(text); err != nil {
-			return statusGone
+		if len(text) > 0 {
+			q.stay(q.api.opts.Heartbeat)
+			if _, err := q.w.Write(text); err != nil {
+				return statusGone
+			}
+			if err := control.Flush(); err != nil {
+				return statusGone
+			}
 		}
-		if err := control.Flush(); err != nil {
-			return statusGone
-		}
+		text = nil
 		select {
 		case <-w.Changed():
 		case <-beat.C:
+			text = []byte(":\n\n")
 		case <-w.Over():
 			return http.StatusOK
 		case <-q.Context().Done():
