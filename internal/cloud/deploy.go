@@ -75,7 +75,7 @@ func (c *Cloud) Place(tx *store.Tx, who auth.Caller, v *one.VM, h *one.Host, ds 
 	}
 	ch, err := machine.Deploy(v, machine.Place{
 		HostID: h.ID, Hostname: h.Name, ClusterID: h.ClusterID, VMMad: h.VMMad, DSID: d.ID, TMMad: d.TMMad,
-	}, whoIs(who), c.now())
+	}, c.now())
 	if err != nil {
 		return errs.Wrap(errs.Action, err).About(v.ID)
 	}

@@ -2,7 +2,6 @@ package machine
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
@@ -30,6 +29,7 @@ type action struct {
 	code   one.Action
 	rules  []rule
 	hard   bool
+	ends   bool        // the VM is to stop running, so that it is not to move any more
 	domain agentapi.Op // what is done to the running domain, the state staying
 }
 
@@ -65,14 +65,14 @@ func epilogBegin(h *one.History, now int64) { h.ESTime = now }
 
 // actions is the table of one.vm.action. Source: VM lifecycle reference §3.1.
 var actions = map[string]action{
-	"terminate":      {code: one.ActionTerminate, rules: terminateRules(runningOrUnknown)},
-	"terminate-hard": {code: one.ActionTerminateHard, rules: terminateRules(withHard(one.LCMShutdown)), hard: true},
-	"undeploy":       {code: one.ActionUndeploy, rules: undeployRules(runningOrUnknown)},
-	"undeploy-hard":  {code: one.ActionUndeployHard, rules: undeployRules(withHard(one.LCMShutdownUndeploy)), hard: true},
-	"poweroff": {code: one.ActionPoweroff, rules: []rule{
+	"terminate":      {code: one.ActionTerminate, ends: true, rules: terminateRules(runningOrUnknown)},
+	"terminate-hard": {code: one.ActionTerminateHard, ends: true, rules: terminateRules(withHard(one.LCMShutdown)), hard: true},
+	"undeploy":       {code: one.ActionUndeploy, ends: true, rules: undeployRules(runningOrUnknown)},
+	"undeploy-hard":  {code: one.ActionUndeployHard, ends: true, rules: undeployRules(withHard(one.LCMShutdownUndeploy)), hard: true},
+	"poweroff": {code: one.ActionPoweroff, ends: true, rules: []rule{
 		{lcm: runningOrUnknown, to: act(one.LCMShutdownPoweroff)},
 	}},
-	"poweroff-hard": {code: one.ActionPoweroffHard, hard: true, rules: []rule{
+	"poweroff-hard": {code: one.ActionPoweroffHard, hard: true, ends: true, rules: []rule{
 		{lcm: withHard(one.LCMShutdownPoweroff), to: act(one.LCMShutdownPoweroff)},
 	}},
 	"reboot":      {code: one.ActionReboot, domain: agentapi.OpReboot},
@@ -83,11 +83,11 @@ var actions = map[string]action{
 	"release": {code: one.ActionRelease, rules: []rule{
 		{states: []one.VMState{one.VMHold}, to: outcome{one.VMPending, one.LCMInit, nil}},
 	}},
-	"stop": {code: one.ActionStop, rules: []rule{
+	"stop": {code: one.ActionStop, ends: true, rules: []rule{
 		{lcm: []one.LCMState{one.LCMRunning}, to: act(one.LCMSaveStop)},
 		{states: []one.VMState{one.VMSuspended}, to: active(one.LCMEpilogStop, epilogBegin)},
 	}},
-	"suspend": {code: one.ActionSuspend, rules: []rule{
+	"suspend": {code: one.ActionSuspend, ends: true, rules: []rule{
 		{lcm: []one.LCMState{one.LCMRunning}, to: act(one.LCMSaveSuspend)},
 	}},
 	"resume": {code: one.ActionResume, rules: []rule{
@@ -128,7 +128,7 @@ func Act(v *one.VM, name string, who Who, now time.Time) (Change, error) {
 	}
 	a, ok := actions[name]
 	if !ok {
-		return Change{}, fmt.Errorf("Action %q is not supported", name)
+		return Change{}, fmt.Errorf("Action \"%s\" is not supported", name)
 	}
 	if v.State == one.VMDone && strings.HasPrefix(name, "terminate") {
 		return Change{VM: v}, nil
@@ -156,12 +156,12 @@ func Act(v *one.VM, name string, who Who, now time.Time) (Change, error) {
 			n = newRecord(n, now)
 		}
 		n = enter(n, r.to, now)
-		if v.State == one.VMStopped || v.State == one.VMUndeployed {
+		if n.State == one.VMPending && (v.State == one.VMStopped || v.State == one.VMUndeployed) {
 			n.Origin = v.State
 		}
 		n.Hard = a.hard && n.State == one.VMActive
-		if n.LCM == one.LCMShutdown || n.LCM == one.LCMShutdownPoweroff || n.LCM == one.LCMShutdownUndeploy {
-			n.Resched = false
+		if a.ends {
+			n.Resched = false // whoever wants it off does not want it elsewhere
 		}
 		return settle(v, Change{VM: n, Charge: r.charge}), nil
 	}
@@ -187,7 +187,7 @@ func (r rule) applies(v *one.VM) bool {
 
 func wrongState(v *one.VM, name string) error {
 	if strings.HasPrefix(name, "terminate") {
-		return fmt.Errorf("Error performing action %q: Could not terminate VM %s, wrong state %s.", name, strconv.Itoa(v.ID), v.StateName())
+		return fmt.Errorf("Error performing action %q: Could not terminate VM %d, wrong state %s.", name, v.ID, v.StateName())
 	}
 	return fmt.Errorf("Error performing action %q: This action is not available for state %s", name, v.StateName())
 }

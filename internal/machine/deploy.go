@@ -19,7 +19,7 @@ type Place struct {
 
 // Deploy puts a waiting VM on a host: a new record opens and the prolog begins.
 // Source: VM lifecycle reference §3.2.
-func Deploy(v *one.VM, p Place, who Who, now time.Time) (Change, error) {
+func Deploy(v *one.VM, p Place, now time.Time) (Change, error) {
 	lcm := one.LCMProlog
 	switch v.State {
 	case one.VMPending, one.VMHold:
@@ -43,7 +43,7 @@ func Deploy(v *one.VM, p Place, who Who, now time.Time) (Change, error) {
 	})
 	n = n.WithNewRecord(one.History{
 		Hostname: p.Hostname, HID: p.HostID, CID: p.ClusterID, STime: now.Unix(), PSTime: now.Unix(), VMMad: p.VMMad,
-		TMMad: p.TMMad, DSID: p.DSID, UID: who.UID, GID: who.GID, RequestID: who.ReqID,
+		TMMad: p.TMMad, DSID: p.DSID, UID: -1, GID: -1, RequestID: -1,
 	})
 	n = n.WithState(one.VMActive, lcm, now.UnixMilli())
 	n.Resched, n.Origin = false, one.VMInit

@@ -80,7 +80,7 @@ func retry(v *one.VM, who Who, now time.Time) (Change, error) {
 	if b, failed := base[v.LCM]; failed {
 		to = b
 	}
-	if _, passing := steps[to]; !passing || to == one.LCMHotplug {
+	if _, passing := steps[to]; !passing || to == one.LCMHotplug || cleansUp(v) {
 		return Change{VM: v}, nil
 	}
 	n := noteAction(v, one.ActionRetry, who)
@@ -94,13 +94,18 @@ func remove(v *one.VM, who Who, now time.Time) Change {
 	}
 	n := noteAction(v, one.ActionDelete, who)
 	if v.HoldsCapacity() || v.State == one.VMStopped || v.State == one.VMUndeployed || v.Origin != one.VMInit {
-		// A cleanup that runs is not begun again by asking twice.
 		if v.Active(one.LCMCleanupDelete) {
 			return Change{VM: v}
 		}
 		return Change{VM: enter(n, act(one.LCMCleanupDelete), now)}
 	}
 	return settle(v, Change{VM: enter(n, finished, now)})
+}
+
+// cleansUp tells whether a cleanup runs. One that was asked for is not begun
+// again by asking twice.
+func cleansUp(v *one.VM) bool {
+	return v.Active(one.LCMCleanupDelete) || v.Active(one.LCMCleanupResubmit)
 }
 
 // recreate brings the VM back to PENDING as if it had never run.
@@ -118,5 +123,8 @@ func recreate(v *one.VM, who Who, now time.Time) (Change, error) {
 	case one.VMHold:
 		return Change{VM: enter(n, outcome{one.VMPending, one.LCMInit, nil}, now)}, nil
 	}
-	return Change{VM: enter(n, act(one.LCMCleanupResubmit), now)}, nil
+	if cleansUp(v) {
+		return Change{VM: v}, nil
+	}
+	return Change{VM: enter(n, act(one.LCMCleanupResubmit), now), Charge: true}, nil
 }

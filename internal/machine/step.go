@@ -60,11 +60,14 @@ func active(l one.LCMState, edit func(*one.History, int64)) outcome {
 
 // How the times of a record follow the states. Source: VM lifecycle reference §4.
 func prologDone(h *one.History, now int64)  { h.PETime, h.RSTime = now, now }
-func running(h *one.History, now int64)     { h.ETime, h.RETime, h.Action = 0, 0, one.ActionNone }
 func stopped(h *one.History, now int64)     { h.RETime = now }
 func epilogStart(h *one.History, now int64) { h.RETime, h.ESTime = now, now }
 func epilogDone(h *one.History, now int64)  { h.EETime, h.ETime = now, now }
 func closed(h *one.History, now int64)      { h.ETime = now }
+
+func running(h *one.History, _ int64) {
+	h.ETime, h.RETime, h.Action, h.UID, h.GID, h.RequestID = 0, 0, one.ActionNone, -1, -1, -1
+}
 
 // Times a step may take. A save writes the guest's memory, a transfer its disks.
 const (
@@ -241,7 +244,12 @@ func enter(v *one.VM, o outcome, now time.Time) *one.VM {
 		n = n.WithLastRecord(func(h *one.History) { o.edit(h, now.Unix()) })
 	}
 	n = n.WithState(o.state, o.lcm, now.UnixMilli())
-	if o.state != one.VMActive {
+	switch o.state {
+	case one.VMActive:
+		n.Origin = one.VMInit // it does not wait to be resumed any more
+	case one.VMDone:
+		n.Origin, n.Hard = one.VMInit, false
+	default:
 		n.Hard = false
 	}
 	return n
@@ -252,7 +260,7 @@ func settle(old *one.VM, c Change) Change {
 	switch c.VM.State {
 	case one.VMDone:
 		c.Done = true
-		c.Stale = old.State == one.VMActive && old.LCM != one.LCMEpilog && old.LCM != one.LCMEpilogFailure
+		c.Stale = stale(old)
 		c.VM.Resched = false
 		if c.VM.ETime == 0 {
 			c.VM.ETime = c.VM.Since / 1000
@@ -271,4 +279,15 @@ func settle(old *one.VM, c Change) Change {
 		}
 	}
 	return c
+}
+
+// stale tells whether the disks of a VM that ends from a state may hold
+// half-written content: it was active, and not on its way through the epilog. A
+// VM that was off when its cleanup began wrote nothing.
+// Source: VM lifecycle reference §3.4.
+func stale(v *one.VM) bool {
+	if v.Active(one.LCMCleanupDelete) {
+		return v.PrevState == one.VMActive && v.PrevLCM != one.LCMEpilog
+	}
+	return v.State == one.VMActive && v.LCM != one.LCMEpilog
 }
