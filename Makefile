@@ -57,7 +57,7 @@ deps:
 	$(GO) run ./internal/guestimage/mkguest
 
 build:
-	$(GO) build -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
 
 test:
 	scripts/stages.sh deps check build race scripts e2e
