@@ -14,7 +14,7 @@
 #   crash   the crash tests with CRASH_ROUNDS (10000) rounds instead of 100
 #   demo    a small cloud with real guests on this machine, without touching it (as root)
 #
-# Knobs: GO, GOFLAGS, VERSION, TRIFID_CACHE (guest kernel, default .cache), TRIFID_SPEC (schemas to test against).
+# Knobs: GO, GOFLAGS, VERSION, BENCH (what to measure, "-quick all" to see that it works), TRIFID_CACHE (guest kernel, default .cache), TRIFID_SPEC (schemas to test against).
 
 SHELL := /bin/sh
 GO    ?= go
@@ -30,6 +30,7 @@ export CGO_ENABLED = 0
 VERSION      ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS      := -s -w -X main.version=$(VERSION)
 FUZZTIME     ?= 20s
+BENCH        ?= all
 CRASH_ROUNDS ?= 10000
 
 # Tools at exact versions, outside our go.mod.
@@ -44,7 +45,7 @@ TEST = $(GO) run $(if $(TEST_ENV),-exec '$(TEST_ENV)') $(GOTESTSUM) --format pkg
 
 # The packages of `race`, `scripts` and `e2e`. What is under test/ is of one of the latter, or a library or rule (ns, arch).
 GOFMT   = $(wildcard bench cmd internal test)
-UNIT    = $(patsubst %,./%/...,$(wildcard cmd internal))
+UNIT    = $(patsubst %,./%/...,$(wildcard bench cmd internal))
 SCRIPTS = $(patsubst %,./%/...,$(wildcard test/scripts))
 E2E     = $(patsubst %/,./%/...,$(filter-out test/arch/ test/ns/ test/scripts/,$(wildcard test/*/)))
 
@@ -95,8 +96,9 @@ fmt:
 gen:
 	scripts/gen.sh
 
-bench:
-	$(GO) test -run '^$$' -bench . -benchmem ./internal/... $(patsubst %,./%/...,$(wildcard bench))
+bench: build
+	$(GO) run ./bench/cmd/bench $(BENCH)
+	$(GO) test -run '^$$' -bench . -benchmem ./internal/... ./bench/...
 
 fuzz:
 	FUZZTIME=$(FUZZTIME) GO=$(GO) scripts/fuzz.sh
