@@ -27,6 +27,11 @@ const retryBusy = time.Second
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	began := time.Now()
 	w.Header()["X-Content-Type-Options"] = nosniff
+	if len(r.TransferEncoding) > 0 {
+		// It may have had a length as well, by which a program on the way cuts it in
+		// another place: what follows is perhaps no request. (RFC 9112, section 6.3.)
+		w.Header().Set("Connection", "close")
+	}
 	route, param := a.routes.find(r.Method, r.URL)
 	q := request{Request: r, api: a, w: w, route: route, param: param}
 	status := a.serve(&q)
