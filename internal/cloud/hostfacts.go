@@ -18,6 +18,9 @@ func (c *Cloud) TakeFacts(tx *store.Tx, host int, f agentapi.Facts) error {
 	if !ok {
 		return errs.NotFound(one.KindHost, host)
 	}
+	if h.State == one.HostOffline {
+		return nil // it is not looked at; what it is counts when it is taken back
+	}
 	n := *h
 	n.Template = h.Template.Merge(f.Template).With("HOSTNAME", f.Hostname).With("HYPERVISOR", f.Hypervisor).Without("ERROR")
 	if real(h.VMMad) && real(f.Hypervisor) {

@@ -109,7 +109,7 @@ func build(ctx context.Context, o Options, dir *dataDir, creds credentials, st *
 	logs := vmLogs{dir: dir.join("log/vms"), zone: o.Config.Zone.ID}
 	s.life = lifecycle.New(lifecycle.Options{
 		Store: st, Cloud: s.cloud, Samples: s.mon, Log: o.Log.With("component", "lifecycle"),
-		LostAfter: o.Config.Core.LostAfter.Std(), LogLine: logs.line,
+		LostAfter: o.Config.Core.LostAfter.Std(), LogLine: logs.line, DropLog: logs.drop,
 	})
 	scheduler := sched.New(sched.Options{Store: st, Cloud: s.cloud, Space: s.mon, Log: o.Log.With("component", "scheduler")})
 	s.add("lifecycle", s.life.Run)

@@ -91,7 +91,6 @@ func (f *simFleet) reconcile(ctx context.Context, st *store.State) error {
 		if _, ok := st.Hosts.Get(id); !ok {
 			stop()
 			delete(f.agents, id)
-			f.server.mon.ForgetHost(id)
 		}
 	}
 	for id, h := range st.Hosts.All() {

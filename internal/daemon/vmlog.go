@@ -3,6 +3,7 @@ package daemon
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -18,10 +19,20 @@ type vmLogs struct {
 
 // line appends one line. Files are opened for each: lines are rare, VMs many.
 func (l vmLogs) line(vm int, at time.Time, text string) error {
-	f, err := os.OpenFile(filepath.Join(l.dir, strconv.Itoa(vm)+".log"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	f, err := os.OpenFile(l.path(vm), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(f, "%s [Z%d]%s\n", at.Format(time.ANSIC), l.zone, text)
 	return errors.Join(err, f.Close())
 }
+
+// drop removes the log of a VM.
+func (l vmLogs) drop(vm int) error {
+	if err := os.Remove(l.path(vm)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+func (l vmLogs) path(vm int) string { return filepath.Join(l.dir, strconv.Itoa(vm)+".log") }

@@ -31,13 +31,17 @@ type Options struct {
 	// LogLine takes a line of a VM's log; it is called in order and may be called
 	// again for the same line after a crash.
 	LogLine func(vm int, at time.Time, line string) error
+	// DropLog removes the log of a VM that is kept no longer; nil: it stays.
+	DropLog func(vm int) error
 }
 
-// Samples takes measurements of hosts and VMs.
+// Samples takes measurements of hosts and VMs, and lets go of them.
 type Samples interface {
 	TakeHost(host int, s agentapi.HostSample)
 	TakeVMs(host int, vms []agentapi.VMSample)
 	TakeDatastores(host int, ds []agentapi.DatastoreSpace)
+	ForgetHost(host int)
+	ForgetVM(vm int)
 }
 
 // defaultLostAfter is long enough for an agent to be restarted.
@@ -97,6 +101,7 @@ func (c *Controller) lead(ctx context.Context, t store.Term) error {
 		"watch":  func(ctx context.Context) error { return c.watchOverdue(ctx) },
 		"vm log": func(ctx context.Context) error { return c.Store.Consume(ctx, cloud.TopicVMLog, c.writeLog) },
 		"asks":   func(ctx context.Context) error { return c.Store.Consume(ctx, cloud.TopicHostAsk, c.ask(tm)) },
+		"sweep":  c.sweep,
 	} {
 		wg.Go(func() {
 			if err := f(ctx); err != nil && ctx.Err() == nil {
@@ -135,6 +140,9 @@ func (c *Controller) end() {
 func (c *Controller) follow(ctx context.Context, t *term) error {
 	st := c.Store.View()
 	for {
+		for _, h := range st.Hosts.All() {
+			c.refresh(t, h)
+		}
 		c.dispatchAll(t, st)
 		err := c.followFeed(ctx, t, c.Store.Subscribe(st))
 		var lag *store.ResyncError
@@ -157,16 +165,23 @@ func (c *Controller) followFeed(ctx context.Context, t *term, feed *store.Feed) 
 		for _, ch := range commit.Changes {
 			switch ch.Kind {
 			case store.KindVM:
-				if v, ok := ch.New.(*one.VM); ok {
+				if v, ok := ch.New.(*one.VM); ok && v.State != one.VMDone {
 					c.dispatchVM(t, commit.State, v)
 				} else {
 					c.forget(t, agentapi.SubjectVM, int(ch.ID))
+					c.forgetSamples(func(s Samples) { s.ForgetVM(int(ch.ID)) })
 				}
 			case store.KindImage:
 				if i, ok := ch.New.(*one.Image); ok {
 					c.dispatchImage(t, commit.State, i)
 				} else {
 					c.forget(t, agentapi.SubjectImage, int(ch.ID))
+				}
+			case store.KindHost:
+				if h, ok := ch.New.(*one.Host); ok {
+					c.refresh(t, h)
+				} else {
+					c.dropHost(int(ch.ID))
 				}
 			}
 		}

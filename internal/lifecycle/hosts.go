@@ -2,6 +2,7 @@ package lifecycle
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/trifid-cloud/trifid/internal/agentapi"
@@ -17,6 +18,8 @@ type link struct {
 	// datastores the host has seen, by id; set by facts.
 	datastores map[int]bool
 	dummy      bool // a host without hardware
+	// facts are those it told last; Controller.mu guards them.
+	facts *agentapi.Facts
 }
 
 func (l *link) close(cause error) {
@@ -107,7 +110,43 @@ func (u *uplink) put(in intake) error {
 // Facts implements agentapi.Uplink.
 func (u *uplink) Facts(_ context.Context, f agentapi.Facts) error {
 	u.takeSpace(f.Datastores)
+	u.c.mu.Lock()
+	u.l.facts = &f
+	u.c.mu.Unlock()
 	return u.put(intake{facts: &f})
+}
+
+// refresh applies once more what a host's agent has told, when the host was taken
+// back into use: the agent tells it only when it changes.
+func (c *Controller) refresh(t *term, h *one.Host) {
+	if h.State != one.HostInit {
+		return
+	}
+	c.mu.Lock()
+	l := c.links[h.ID]
+	var facts *agentapi.Facts
+	if l != nil {
+		facts = l.facts
+	}
+	c.mu.Unlock()
+	if facts != nil {
+		t.intake.Put(intake{link: l, facts: facts})
+	}
+}
+
+// dropHost lets go of a host that was removed.
+func (c *Controller) dropHost(host int) {
+	if l := c.linkOf(host); l != nil {
+		l.close(errs.New(errs.NoExists, "host %d was removed", host))
+	}
+	c.forgetSamples(func(s Samples) { s.ForgetHost(host) })
+}
+
+// forgetSamples lets go of measurements, if they are kept.
+func (c *Controller) forgetSamples(forget func(Samples)) {
+	if c.Samples != nil {
+		forget(c.Samples)
+	}
 }
 
 // Sync implements agentapi.Uplink.
@@ -128,12 +167,21 @@ func (u *uplink) Samples(_ context.Context, h agentapi.HostSample, vms []agentap
 	if h.Time != 0 {
 		u.takeSpace(h.Datastores)
 	}
-	if s := u.c.Samples; s != nil {
-		if h.Time != 0 {
-			s.TakeHost(u.l.host, h)
-		}
-		s.TakeVMs(u.l.host, vms)
+	s := u.c.Samples
+	if s == nil {
+		return nil
 	}
+	st := u.c.Store.View()
+	if _, ok := st.Hosts.Get(u.l.host); !ok {
+		return nil
+	}
+	if h.Time != 0 {
+		s.TakeHost(u.l.host, h)
+	}
+	s.TakeVMs(u.l.host, slices.DeleteFunc(slices.Clone(vms), func(s agentapi.VMSample) bool {
+		v, ok := st.VMs.Get(s.VM)
+		return !ok || v.HostID() != u.l.host // gone since, or none of its business
+	}))
 	return nil
 }
 

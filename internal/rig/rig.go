@@ -17,6 +17,7 @@ import (
 	"github.com/trifid-cloud/trifid/internal/cloud"
 	"github.com/trifid-cloud/trifid/internal/hypervisor/sim"
 	"github.com/trifid-cloud/trifid/internal/lifecycle"
+	"github.com/trifid-cloud/trifid/internal/monitor"
 	"github.com/trifid-cloud/trifid/internal/one"
 	"github.com/trifid-cloud/trifid/internal/sched"
 	"github.com/trifid-cloud/trifid/internal/store"
@@ -36,11 +37,14 @@ type Rig struct {
 	Store *store.Store
 	Cloud *cloud.Cloud
 	Life  *lifecycle.Controller
-	Log   *slog.Logger
+	// Monitor keeps what the agents measure.
+	Monitor *monitor.Monitor
+	Log     *slog.Logger
 	// Admin is oneadmin.
 	Admin auth.Caller
 	sims  map[int]*sim.Sim
 	authn *auth.Authenticator
+	set   func(*cloud.Config)
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -51,11 +55,17 @@ type Rig struct {
 // caller's to close, after Stop.
 func Start(t testing.TB, st *store.Store) *Rig {
 	t.Helper()
+	return StartWith(t, st, func(*cloud.Config) {})
+}
+
+// StartWith is Start with settings other than the rig's usual ones.
+func StartWith(t testing.TB, st *store.Store, set func(*cloud.Config)) *Rig {
+	t.Helper()
 	authn, err := auth.New(2)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &Rig{T: t, Log: slog.New(slog.DiscardHandler), Admin: auth.System("test"), authn: authn, sims: map[int]*sim.Sim{}}
+	r := &Rig{T: t, Log: slog.New(slog.DiscardHandler), Admin: auth.System("test"), authn: authn, sims: map[int]*sim.Sim{}, set: set}
 	r.Resume(st)
 	t.Cleanup(r.Stop)
 	return r
@@ -67,9 +77,10 @@ func (r *Rig) Resume(st *store.Store) {
 	r.T.Helper()
 	cfg := cloud.DefaultConfig()
 	cfg.OneGateEndpoint, cfg.EncryptionKey = "http://169.254.16.9:5030", EncryptionKey
+	r.set(&cfg)
 	r.ctx, r.cancel = context.WithCancel(context.Background())
-	r.Store = st
-	r.Cloud = cloud.New(cloud.Options{Store: st, Auth: r.authn, Config: cfg, Log: r.Log})
+	r.Store, r.Monitor = st, monitor.New(nil)
+	r.Cloud = cloud.New(cloud.Options{Store: st, Auth: r.authn, Config: cfg, Log: r.Log, Monitor: r.Monitor})
 	err := r.Cloud.Bootstrap(r.ctx, cloud.Bootstrap{
 		Oneadmin: OneadminPassword, Serveradmin: ServeradminSecret, ZoneName: "OpenNebula",
 		Endpoint: "http://localhost:2633/RPC2", SafeDirs: "/var/tmp", Driver: "dummy",
@@ -77,7 +88,7 @@ func (r *Rig) Resume(st *store.Store) {
 	if err != nil {
 		r.T.Fatal(err)
 	}
-	r.Life = lifecycle.New(lifecycle.Options{Store: st, Cloud: r.Cloud, Log: r.Log})
+	r.Life = lifecycle.New(lifecycle.Options{Store: st, Cloud: r.Cloud, Samples: r.Monitor, Log: r.Log})
 	s := sched.New(sched.Options{Store: st, Cloud: r.Cloud, Log: r.Log})
 	r.Go("lifecycle", r.Life.Run)
 	r.Go("scheduler", s.Run)
