@@ -20,8 +20,8 @@ const (
 	settingCAKey  = "ca.key"
 )
 
-// maxTokenLife bounds how long a join token may be valid.
-const maxTokenLife = 30 * 24 * time.Hour
+// maxJoinLife bounds how long a join token may be valid.
+const maxJoinLife = 30 * 24 * time.Hour
 
 // Authority returns the cluster's certificate authority, making it the first time.
 func (c *Cloud) Authority(ctx context.Context) (*pki.CA, error) {
@@ -60,8 +60,8 @@ func authorityOf(st *store.State) (*pki.CA, error) {
 // NewJoinToken makes a token with which the agent of a machine joins: once, within
 // a time, as the host of that name or, if it is "", as any.
 func (c *Cloud) NewJoinToken(ctx context.Context, who auth.Caller, host string, valid time.Duration) (string, error) {
-	if valid <= 0 || valid > maxTokenLife {
-		return "", errs.New(errs.API, "a join token is valid for 1 second to %d days", maxTokenLife/(24*time.Hour))
+	if valid <= 0 || valid > maxJoinLife {
+		return "", errs.New(errs.API, "a join token is valid for 1 second to %d days", maxJoinLife/(24*time.Hour))
 	}
 	if err := c.allowCreate(c.store.View(), who, one.KindHost); err != nil {
 		return "", err

@@ -35,7 +35,7 @@ func (p *planner) runActions() {
 }
 
 func (p *planner) act(a *one.ServiceAction, id int) {
-	at := slices.IndexFunc(p.in.Machines, func(m Machine) bool { return m.ID == id })
+	at := find(p.in.Machines, id)
 	if at < 0 {
 		return
 	}

@@ -128,7 +128,7 @@ func Recover(in Input, remove bool) (Plan, error) {
 func (p *planner) mark(r *one.Role, which func(Machine) bool) {
 	r.Retry = nil
 	for _, m := range p.live[r.Name] {
-		if which(m) && !slices.Contains(r.Leaving, m.ID) {
+		if which(m) && !has(r.Leaving, m.ID) {
 			r.Retry = append(r.Retry, m.ID)
 		}
 	}

@@ -107,7 +107,7 @@ func (p *planner) deployRole(r *one.Role) {
 	p.mend(r)
 	up := p.missing(r) == 0
 	for _, m := range p.live[r.Name] {
-		if slices.Contains(r.Retry, m.ID) {
+		if has(r.Retry, m.ID) {
 			up = false
 			continue
 		}
@@ -180,7 +180,7 @@ func (p *planner) fill(r *one.Role) bool {
 // any more are crossed off.
 func (p *planner) mend(r *one.Role) {
 	r.Retry = keep(r.Retry, func(id int) bool {
-		at := slices.IndexFunc(p.live[r.Name], func(m Machine) bool { return m.ID == id })
+		at := find(p.live[r.Name], id)
 		if at < 0 {
 			return false
 		}
@@ -207,11 +207,8 @@ func (p *planner) move(r *one.Role, m Machine, d Do) bool {
 		return false
 	}
 	live := slices.Clone(p.live[r.Name])
-	for i := range live {
-		if live[i].ID == m.ID {
-			live[i].State, live[i].LCM, live[i].Ready = one.VMPending, one.LCMInit, false
-		}
-	}
+	at := &live[find(live, m.ID)]
+	at.State, at.LCM, at.Ready = one.VMPending, one.LCMInit, false
 	p.live[r.Name] = live
 	return true
 }

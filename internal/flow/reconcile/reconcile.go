@@ -288,7 +288,7 @@ func (p *planner) account() {
 		live := p.live[r.Name]
 		gone := r.Made - len(live)
 		asked := len(r.Leaving)
-		alive := func(id int) bool { return slices.ContainsFunc(live, func(m Machine) bool { return m.ID == id }) }
+		alive := func(id int) bool { return find(live, id) >= 0 }
 		r.Leaving = keep(r.Leaving, alive)
 		r.Retry = keep(r.Retry, alive)
 		r.Made = len(live)
@@ -321,6 +321,21 @@ func (p *planner) follows() bool {
 		return true
 	}
 	return false
+}
+
+// has tells whether an id is among ids, which ascend.
+func has(ids []int, id int) bool {
+	_, ok := slices.BinarySearch(ids, id)
+	return ok
+}
+
+// find returns where a machine is among machines, which ascend, -1 for nowhere.
+func find(ms []Machine, id int) int {
+	i, ok := slices.BinarySearchFunc(ms, id, func(m Machine, id int) int { return m.ID - id })
+	if !ok {
+		return -1
+	}
+	return i
 }
 
 // keep returns the ids that are still wanted, nil when none is.

@@ -70,7 +70,7 @@ func (p *planner) scale() {
 		return
 	}
 	p.mend(r)
-	staying := slices.DeleteFunc(slices.Clone(p.live[r.Name]), func(m Machine) bool { return slices.Contains(r.Leaving, m.ID) })
+	staying := slices.DeleteFunc(slices.Clone(p.live[r.Name]), func(m Machine) bool { return has(r.Leaving, m.ID) })
 	surplus := len(staying) + p.fresh[r.Name] - r.Cardinality
 	for _, m := range staying[:max(0, min(surplus, len(staying)))] {
 		if !p.stop(r, m, one.RoleFailedScaling) {
@@ -82,10 +82,10 @@ func (p *planner) scale() {
 	}
 	done := p.missing(r) == 0 && surplus <= 0 && len(r.Leaving) == 0 && p.fresh[r.Name] == 0
 	for _, m := range staying {
-		if m.ID <= r.NewAfter || slices.Contains(r.Leaving, m.ID) {
+		if m.ID <= r.NewAfter || has(r.Leaving, m.ID) {
 			continue
 		}
-		if m.failed() && !slices.Contains(r.Retry, m.ID) {
+		if m.failed() && !has(r.Retry, m.ID) {
 			p.failRole(r, one.RoleFailedScaling, "Role %s : VM %d is in state %s", r.Name, m.ID, one.StateString(m.State, m.LCM))
 			return
 		}

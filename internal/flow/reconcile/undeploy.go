@@ -24,7 +24,8 @@ func (p *planner) startUndeploy() {
 // will be told again.
 func (p *planner) onlyEnding(r *one.Role) {
 	r.Leaving = keep(r.Leaving, func(id int) bool {
-		return slices.ContainsFunc(p.live[r.Name], func(m Machine) bool { return m.ID == id && m.ending() })
+		at := find(p.live[r.Name], id)
+		return at >= 0 && p.live[r.Name][at].ending()
 	})
 }
 
@@ -95,7 +96,7 @@ func (p *planner) mayStop(r *one.Role) bool {
 
 func (p *planner) undeployRole(r *one.Role) {
 	for _, m := range p.live[r.Name] {
-		if slices.Contains(r.Leaving, m.ID) {
+		if has(r.Leaving, m.ID) {
 			continue
 		}
 		if !p.stop(r, m, one.RoleFailedUndeploying) {
@@ -129,7 +130,8 @@ func (p *planner) stop(r *one.Role, m Machine, failure one.RoleState) bool {
 			return false
 		}
 	}
-	r.Leaving = append(r.Leaving, m.ID)
+	at, _ := slices.BinarySearch(r.Leaving, m.ID)
+	r.Leaving = slices.Insert(r.Leaving, at, m.ID)
 	return true
 }
 
@@ -146,8 +148,8 @@ func (p *planner) hard(r *one.Role) bool {
 // role then: its step failed, or the guest did not obey in time.
 func (p *planner) stuck(r *one.Role, failure one.RoleState) bool {
 	for _, m := range p.live[r.Name] {
-		asked := slices.Contains(r.Leaving, m.ID) && !slices.ContainsFunc(p.plan.Do, func(d Do) bool { return d.VM == m.ID })
-		if asked && !m.ending() {
+		asked := has(r.Leaving, m.ID) && !m.ending() && !slices.ContainsFunc(p.plan.Do, func(d Do) bool { return d.VM == m.ID })
+		if asked {
 			p.failRole(r, failure, "Role %s : VM %d did not terminate, it is in state %s", r.Name, m.ID, one.StateString(m.State, m.LCM))
 			return true
 		}

@@ -8,11 +8,21 @@ import (
 	"github.com/trifid-cloud/trifid/internal/flow/schedule"
 )
 
-// Validate checks a service template in the original's order: conversion of the
-// old form, the schema, each role, then what holds between them. It returns the
+// Validate checks a service template and its graph of parents: see Check and
+// CheckGraph.
+func Validate(tree jsontree.Value) (jsontree.Value, error) {
+	tree, err := Check(tree)
+	if err != nil {
+		return tree, err
+	}
+	return tree, CheckGraph(tree)
+}
+
+// Check checks a service template in the original's order: conversion of the old
+// form, the schema, each role, then what holds between them. It returns the
 // template with values coerced and defaults filled in. Errors are *Error.
 // Source: OneFlow reference §2.3.
-func Validate(tree jsontree.Value) (jsontree.Value, error) {
+func Check(tree jsontree.Value) (jsontree.Value, error) {
 	tree = Convert(tree)
 	tree, err := check(tree, "", serviceRules)
 	if err != nil {
@@ -40,7 +50,7 @@ func Validate(tree jsontree.Value) (jsontree.Value, error) {
 	if size := len(tree.Append(nil)); size > MaxBytes {
 		return tree, refuse("the service template has %d bytes, at most %d are allowed", size, MaxBytes)
 	}
-	return tree, CheckGraph(tree)
+	return tree, nil
 }
 
 // ValidateRole checks a role that is added to a service.
