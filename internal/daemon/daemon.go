@@ -53,9 +53,9 @@ func Run(ctx context.Context, o Options) (err error) {
 	}
 	defer func() { err = errors.Join(err, st.Close()) }()
 
-	s, err := build(ctx, o, dir, creds, st)
-	if err != nil {
-		return err
+	s := &server{Options: o, dir: dir, store: st, mon: monitor.New(nil)}
+	if err := s.build(ctx, creds); err != nil {
+		return errors.Join(err, s.giveUp())
 	}
 	defer func() { err = errors.Join(err, dir.removeEndpoints()) }()
 	return s.run(ctx)
@@ -73,6 +73,7 @@ type server struct {
 	parts []part
 	// agents is where agents of other machines connect, "" when none may.
 	agents string
+	open   []io.Closer // what has to be closed if nothing comes to run
 }
 
 // part is something that runs until its context is done.
@@ -92,7 +93,7 @@ func build(ctx context.Context, o Options, dir *dataDir, creds credentials, st *
 		return nil, err
 	}
 	s := &server{Options: o, dir: dir, store: st}
-	s.mon = monitor.New(nil)
+	s.mon = monitor.New()
 	if err := s.openFaces(); err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 
+	"github.com/trifid-cloud/trifid/internal/flow"
 	"github.com/trifid-cloud/trifid/internal/gate"
 	"github.com/trifid-cloud/trifid/internal/server/gateapi"
 	"github.com/trifid-cloud/trifid/internal/server/oneapi"
@@ -11,12 +12,17 @@ import (
 
 // addFaces builds what answers on the listeners.
 func (s *server) addFaces(ctx context.Context) error {
+	services := flow.New(flow.Options{
+		Store: s.store, Cloud: s.cloud, Config: s.Config.Flow, Monitor: s.mon, Log: s.Log.With("component", "flow"),
+	})
+	s.mon.OnVMs(services.TakeVMs)
+	s.add("flow", services.Run)
 	s.face("core").handler = oneapi.New(oneapi.Options{
-		Cloud: s.cloud, Monitor: s.mon, Log: s.Log.With("component", "core"),
+		Cloud: s.cloud, Monitor: s.mon, Body: services.Body, Log: s.Log.With("component", "core"),
 	})
 	s.face("flow").handler = http.NotFoundHandler()
 	g, err := gate.New(gate.Options{
-		Cloud: s.cloud, Config: s.Config.Gate, Monitor: s.mon, Feed: s.store, Log: s.Log.With("component", "gate"),
+		Cloud: s.cloud, Flow: services, Config: s.Config.Gate, Monitor: s.mon, Feed: s.store, Log: s.Log.With("component", "gate"),
 	})
 	if err != nil {
 		return err

@@ -23,14 +23,17 @@ type Monitor struct {
 	onVM  func(host int, samples []agentapi.VMSample) // told of every sample of VMs
 }
 
-// New returns an empty monitor. onVM, which may be nil, is told of the VM samples
-// of a host as they come; it must not block.
-func New(onVM func(host int, samples []agentapi.VMSample)) *Monitor {
+// New returns an empty monitor.
+func New() *Monitor {
 	return &Monitor{
 		hosts: map[int]*ring[agentapi.HostSample]{}, vms: map[int]*ring[agentapi.VMSample]{},
-		ds: map[int]agentapi.DatastoreSpace{}, local: map[[2]int]agentapi.DatastoreSpace{}, onVM: onVM,
+		ds: map[int]agentapi.DatastoreSpace{}, local: map[[2]int]agentapi.DatastoreSpace{},
 	}
 }
+
+// OnVMs has f told of the VM samples of a host as they come; f must not block. It
+// is called before the first sample is taken.
+func (m *Monitor) OnVMs(f func(host int, samples []agentapi.VMSample)) { m.onVM = f }
 
 // TakeHost keeps a sample of a host.
 func (m *Monitor) TakeHost(host int, s agentapi.HostSample) {

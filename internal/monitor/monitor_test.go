@@ -7,7 +7,7 @@ import (
 )
 
 func TestSamplesAreKeptInOrderAndBounded(t *testing.T) {
-	m := New(nil)
+	m := New()
 	for i := range int64(Keep + 7) {
 		m.TakeVMs(0, []agentapi.VMSample{{VM: 3, Time: i}})
 	}
@@ -28,7 +28,7 @@ func TestSamplesAreKeptInOrderAndBounded(t *testing.T) {
 }
 
 func TestDatastoreSpaceIsKnownPerHost(t *testing.T) {
-	m := New(nil)
+	m := New()
 	if _, _, _, ok := m.Datastore(1); ok {
 		t.Fatal("an unknown datastore has space")
 	}

@@ -79,7 +79,7 @@ func (r *Rig) Resume(st *store.Store) {
 	cfg.OneGateEndpoint, cfg.EncryptionKey = "http://169.254.16.9:5030", EncryptionKey
 	r.set(&cfg)
 	r.ctx, r.cancel = context.WithCancel(context.Background())
-	r.Store, r.Monitor = st, monitor.New(nil)
+	r.Store, r.Monitor = st, monitor.New()
 	r.Cloud = cloud.New(cloud.Options{Store: st, Auth: r.authn, Config: cfg, Log: r.Log, Monitor: r.Monitor})
 	err := r.Cloud.Bootstrap(r.ctx, cloud.Bootstrap{
 		Oneadmin: OneadminPassword, Serveradmin: ServeradminSecret, ZoneName: "OpenNebula",

@@ -63,7 +63,7 @@ func parse(t testing.TB, text string) *tmpl.Template {
 }
 
 func TestVMDocument(t *testing.T) {
-	mon := monitor.New(nil)
+	mon := monitor.New()
 	w := newWorld(t, settings{gate: func(o *gate.Options) { o.Monitor = mon }})
 	v := w.vm(w.ana, func(v *one.VM) {
 		v.Name = "web_0_(service_3)"

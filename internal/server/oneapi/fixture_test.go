@@ -30,7 +30,7 @@ type server struct {
 func newServer(t testing.TB) *server {
 	t.Helper()
 	r := rig.Start(t, storetest.New(t).Store)
-	m := monitor.New(nil)
+	m := monitor.New()
 	return &server{Rig: r, API: oneapi.New(oneapi.Options{Cloud: r.Cloud, Monitor: m, Log: r.Log}), monitor: m}
 }
 
