@@ -55,6 +55,13 @@ const (
 	OpFinish   Op = "finish"   // persistent disks back to their images, then remove the directory
 	OpCleanup  Op = "cleanup"  // destroy the domain and remove all of it; nothing of it fails
 	OpContext  Op = "context"  // rebuild the context disk of a running VM
+
+	// Changes of a NIC of a running VM, which is Step.NIC; the template is as it is
+	// to be afterwards. What fails is undone. They rebuild the context disk as well.
+	OpAttachNIC Op = "attach-nic"
+	OpDetachNIC Op = "detach-nic" // done when the guest has let go of it
+	OpUpdateNIC Op = "update-nic" // set its limits; the context disk stays
+	OpPorts     Op = "ports"      // bring the rules of a running VM's ports up to date
 )
 
 // Operations on images, done by an agent that has the datastore.
@@ -72,6 +79,7 @@ type Step struct {
 	Timeout int64 // milliseconds from receipt, 0 for none; the agent gives up then
 	Machine *Machine
 	Image   *ImageSpec
+	NIC     tmpl.Vector // of operations on a NIC: the NIC or alias
 }
 
 // Machine is all an agent must know of a VM.

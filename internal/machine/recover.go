@@ -80,7 +80,7 @@ func retry(v *one.VM, who Who, now time.Time) (Change, error) {
 	if b, failed := base[v.LCM]; failed {
 		to = b
 	}
-	if _, passing := steps[to]; !passing || to == one.LCMHotplug || cleansUp(v) {
+	if _, passing := steps[to]; !passing || to == one.LCMHotplug || to == one.LCMHotplugNIC || cleansUp(v) {
 		return Change{VM: v}, nil
 	}
 	n := noteAction(v, one.ActionRetry, who)

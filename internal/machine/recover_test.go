@@ -42,6 +42,7 @@ var recoverTable = map[string]recovered{
 	"EPILOG_UNDEPLOY":         {"UNDEPLOYED", "EPILOG_UNDEPLOY_FAILURE", "EPILOG_UNDEPLOY"},
 	"EPILOG_UNDEPLOY_FAILURE": {"UNDEPLOYED", "", "EPILOG_UNDEPLOY"},
 	"HOTPLUG":                 {"RUNNING", "RUNNING", ""},
+	"HOTPLUG_NIC":             {"RUNNING", "RUNNING", ""},
 	"CLEANUP_DELETE":          {"DONE", "DONE", ""},
 	"CLEANUP_RESUBMIT":        {"PENDING", "PENDING", ""},
 }

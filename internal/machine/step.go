@@ -25,6 +25,7 @@ import (
 
 	"github.com/trifid-cloud/trifid/internal/agentapi"
 	"github.com/trifid-cloud/trifid/internal/one"
+	"github.com/trifid-cloud/trifid/internal/tmpl"
 )
 
 // Step says how a passing state is left: who does what, where success and
@@ -41,6 +42,9 @@ type Step struct {
 
 // For returns the operation of the step for a VM.
 func (s Step) For(v *one.VM) agentapi.Op {
+	if op, ok := nicOps[v.Hotplug.Action]; ok {
+		return op
+	}
 	if v.Hard && s.HardOp != "" {
 		return s.HardOp
 	}
@@ -166,6 +170,10 @@ var steps = map[one.LCMState]Step{
 		Op: agentapi.OpContext, Timeout: bootTime,
 		Success: active(one.LCMRunning, nil), Failure: active(one.LCMRunning, nil),
 	},
+	one.LCMHotplugNIC: {
+		Op: agentapi.OpContext, Timeout: hotplugTime, // see For: the VM says which NIC is changed, and how
+		Success: active(one.LCMRunning, nil), Failure: active(one.LCMRunning, nil),
+	},
 }
 
 // base gives for each failure state the state whose step failed, for retry.
@@ -208,6 +216,10 @@ type Change struct {
 	Stale bool
 	// Resubmitted tells that the VM starts anew: its images stay, its files are gone.
 	Resubmitted bool
+	// NICs tells that the VM has other NICs than its context and rules know; Freed
+	// are those it has lost, whose leases are to be freed.
+	NICs  bool
+	Freed []tmpl.Vector
 	// Charge tells that running quotas must be checked before this may happen.
 	Charge bool
 	// Op is an operation to do on the running domain that changes no state.
@@ -231,6 +243,9 @@ func Finish(v *one.VM, ok bool, deployID string, now time.Time) (Change, bool) {
 		n.DeployID = deployID
 	}
 	c := Change{VM: n}
+	if v.Active(one.LCMHotplugNIC) {
+		c = hotplugged(n, v.Hotplug, ok)
+	}
 	if !ok {
 		c.Log = s.Kept
 	}
@@ -244,6 +259,9 @@ func enter(v *one.VM, o outcome, now time.Time) *one.VM {
 		n = n.WithLastRecord(func(h *one.History) { o.edit(h, now.Unix()) })
 	}
 	n = n.WithState(o.state, o.lcm, now.UnixMilli())
+	if n.Hotplug != (one.Hotplug{}) {
+		n = withoutHotplug(n)
+	}
 	switch o.state {
 	case one.VMActive:
 		n.Origin = one.VMInit // it does not wait to be resumed any more

@@ -68,9 +68,9 @@ func TemplateUsage(t *tmpl.Template, running bool) Usage {
 			}
 		}
 	}
-	for _, name := range []string{"NIC", "NIC_ALIAS"} {
+	for _, name := range nicNames {
 		for _, n := range t.Vectors(name) {
-			if id, err := strconv.Atoi(n.Get("NETWORK_ID")); err == nil {
+			if id, err := strconv.Atoi(n.Get("NETWORK_ID")); err == nil && Leased(n) {
 				q := u.Networks[id]
 				q.Leases++
 				u.Networks[id] = q

@@ -42,6 +42,8 @@ type VMCore struct {
 	// Origin is the state a PENDING VM was resumed from, STOPPED or UNDEPLOYED,
 	// and INIT for one that is new: it tells how the next deploy begins.
 	Origin VMState
+	// Hotplug is what the host is at in HOTPLUG_NIC.
+	Hotplug Hotplug `json:",omitzero"`
 }
 
 // Active tells whether the VM is in STATE active with this LCM state.

@@ -228,6 +228,13 @@ func (tx *Tx) chargeReservation(n *one.VNet, sign float64) {
 	addFloat(tx, &tx.State.GroupNet, pair(n.GID, n.ParentID), sign*size)
 }
 
+func (tx *Tx) chargeVRouter(r *one.VRouter, sign float64) {
+	for id, q := range r.Usage().Networks {
+		addFloat(tx, &tx.State.UserNet, pair(r.UID, id), sign*q.Leases)
+		addFloat(tx, &tx.State.GroupNet, pair(r.GID, id), sign*q.Leases)
+	}
+}
+
 func addCapacity(tx *Tx, host int, c one.Capacity) {
 	sum := tx.State.HostUsage.At(host).Add(c)
 	if sum == (one.Capacity{}) {

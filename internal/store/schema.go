@@ -370,11 +370,21 @@ func (tx *Tx) DeleteTemplate(id int) {
 	delNamed(tx, &tx.State.Templates, &tx.State.TemplateNames, KindTemplate, id)
 }
 
-// PutVRouter stores a virtual router.
-func (tx *Tx) PutVRouter(r *one.VRouter) { put(tx, &tx.State.VRouters, KindVRouter, r.ID, r) }
+// PutVRouter stores a virtual router and charges its owner with its floating
+// addresses. Their leases are the caller's to take and to remove.
+func (tx *Tx) PutVRouter(r *one.VRouter) {
+	if old, had := put(tx, &tx.State.VRouters, KindVRouter, r.ID, r); had {
+		tx.chargeVRouter(old, -1)
+	}
+	tx.chargeVRouter(r, +1)
+}
 
 // DeleteVRouter removes a virtual router.
-func (tx *Tx) DeleteVRouter(id int) { del(tx, &tx.State.VRouters, KindVRouter, id) }
+func (tx *Tx) DeleteVRouter(id int) {
+	if old, had := del(tx, &tx.State.VRouters, KindVRouter, id); had {
+		tx.chargeVRouter(old, -1)
+	}
+}
 
 // PutDocument stores a document.
 func (tx *Tx) PutDocument(d *one.Document) {

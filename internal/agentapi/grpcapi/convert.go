@@ -71,6 +71,7 @@ func fromStepID(p *agentpb.StepID) agentapi.StepID {
 func toStep(s agentapi.Step) *agentpb.Step {
 	return &agentpb.Step{
 		Id: toStepID(s.StepID), Op: text(string(s.Op)), TimeoutMs: s.Timeout, Machine: toMachine(s.Machine), Image: toImage(s.Image),
+		Nic: toPairs(s.NIC),
 	}
 }
 
@@ -81,6 +82,7 @@ func fromStep(p *agentpb.Step) (agentapi.Step, error) {
 	}
 	return agentapi.Step{
 		StepID: fromStepID(p.GetId()), Op: agentapi.Op(p.GetOp()), Timeout: p.GetTimeoutMs(), Machine: m, Image: fromImage(p.GetImage()),
+		NIC: fromPairs(p.GetNic()),
 	}, nil
 }
 
@@ -117,7 +119,7 @@ func toContext(c *agentapi.Context) *agentpb.Context {
 	}
 	return &agentpb.Context{
 		DiskId: int64(c.DiskID), Target: text(c.Target), Token: text(c.Token), Time: c.Time,
-		Vars: list(c.Vars, func(p tmpl.Pair) *agentpb.Pair { return &agentpb.Pair{Name: text(p.Name), Value: text(p.Value)} }),
+		Vars: toPairs(c.Vars),
 		Files: list(c.Files, func(f agentapi.ContextFile) *agentpb.ContextFile {
 			return &agentpb.ContextFile{Name: text(f.Name), Path: text(f.Path)}
 		}),
@@ -128,20 +130,27 @@ func fromContext(p *agentpb.Context) *agentapi.Context {
 	if p == nil {
 		return nil
 	}
-	var vars tmpl.Vector
-	if len(p.Vars) > 0 {
-		pairs := make([]string, 0, 2*len(p.Vars))
-		for _, v := range p.Vars {
-			pairs = append(pairs, v.GetName(), v.GetValue())
-		}
-		vars = tmpl.Vec("CONTEXT", pairs...).Vector
-	}
 	return &agentapi.Context{
-		DiskID: int(p.DiskId), Target: p.Target, Token: p.Token, Time: p.Time, Vars: vars,
+		DiskID: int(p.DiskId), Target: p.Target, Token: p.Token, Time: p.Time, Vars: fromPairs(p.Vars),
 		Files: list(p.Files, func(f *agentpb.ContextFile) agentapi.ContextFile {
 			return agentapi.ContextFile{Name: f.GetName(), Path: f.GetPath()}
 		}),
 	}
+}
+
+func toPairs(v tmpl.Vector) []*agentpb.Pair {
+	return list(v, func(p tmpl.Pair) *agentpb.Pair { return &agentpb.Pair{Name: text(p.Name), Value: text(p.Value)} })
+}
+
+func fromPairs(in []*agentpb.Pair) tmpl.Vector {
+	if len(in) == 0 {
+		return nil
+	}
+	pairs := make([]string, 0, 2*len(in))
+	for _, p := range in {
+		pairs = append(pairs, p.GetName(), p.GetValue())
+	}
+	return tmpl.Vec("", pairs...).Vector
 }
 
 func toImage(s *agentapi.ImageSpec) *agentpb.ImageSpec {

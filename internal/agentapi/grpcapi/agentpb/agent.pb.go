@@ -544,6 +544,7 @@ type Step struct {
 	TimeoutMs     int64                  `protobuf:"varint,3,opt,name=timeout_ms,json=timeoutMs,proto3" json:"timeout_ms,omitempty"`
 	Machine       *Machine               `protobuf:"bytes,4,opt,name=machine,proto3" json:"machine,omitempty"`
 	Image         *ImageSpec             `protobuf:"bytes,5,opt,name=image,proto3" json:"image,omitempty"`
+	Nic           []*Pair                `protobuf:"bytes,6,rep,name=nic,proto3" json:"nic,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -609,6 +610,13 @@ func (x *Step) GetMachine() *Machine {
 func (x *Step) GetImage() *ImageSpec {
 	if x != nil {
 		return x.Image
+	}
+	return nil
+}
+
+func (x *Step) GetNic() []*Pair {
+	if x != nil {
+		return x.Nic
 	}
 	return nil
 }
@@ -1881,14 +1889,15 @@ const file_trifid_agent_v1_agent_proto_rawDesc = "" +
 	"\x02id\x18\x03 \x01(\x03R\x02id\x12\x10\n" +
 	"\x03seq\x18\x04 \x01(\x03R\x03seq\x12\x14\n" +
 	"\x05state\x18\x05 \x01(\x03R\x05state\x12\x18\n" +
-	"\aattempt\x18\x06 \x01(\x03R\aattempt\"\xc4\x01\n" +
+	"\aattempt\x18\x06 \x01(\x03R\aattempt\"\xed\x01\n" +
 	"\x04Step\x12'\n" +
 	"\x02id\x18\x01 \x01(\v2\x17.trifid.agent.v1.StepIDR\x02id\x12\x0e\n" +
 	"\x02op\x18\x02 \x01(\tR\x02op\x12\x1d\n" +
 	"\n" +
 	"timeout_ms\x18\x03 \x01(\x03R\ttimeoutMs\x122\n" +
 	"\amachine\x18\x04 \x01(\v2\x18.trifid.agent.v1.MachineR\amachine\x120\n" +
-	"\x05image\x18\x05 \x01(\v2\x1a.trifid.agent.v1.ImageSpecR\x05image\"\xfe\x02\n" +
+	"\x05image\x18\x05 \x01(\v2\x1a.trifid.agent.v1.ImageSpecR\x05image\x12'\n" +
+	"\x03nic\x18\x06 \x03(\v2\x15.trifid.agent.v1.PairR\x03nic\"\xfe\x02\n" +
 	"\aMachine\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x03R\x02id\x12\x16\n" +
 	"\x06domain\x18\x02 \x01(\tR\x06domain\x12\x14\n" +
@@ -2055,26 +2064,27 @@ var file_trifid_agent_v1_agent_proto_depIdxs = []int32{
 	5,  // 10: trifid.agent.v1.Step.id:type_name -> trifid.agent.v1.StepID
 	7,  // 11: trifid.agent.v1.Step.machine:type_name -> trifid.agent.v1.Machine
 	11, // 12: trifid.agent.v1.Step.image:type_name -> trifid.agent.v1.ImageSpec
-	8,  // 13: trifid.agent.v1.Machine.context:type_name -> trifid.agent.v1.Context
-	9,  // 14: trifid.agent.v1.Context.vars:type_name -> trifid.agent.v1.Pair
-	10, // 15: trifid.agent.v1.Context.files:type_name -> trifid.agent.v1.ContextFile
-	5,  // 16: trifid.agent.v1.Result.id:type_name -> trifid.agent.v1.StepID
-	13, // 17: trifid.agent.v1.Sync.domains:type_name -> trifid.agent.v1.Event
-	16, // 18: trifid.agent.v1.Facts.datastores:type_name -> trifid.agent.v1.DatastoreSpace
-	18, // 19: trifid.agent.v1.Samples.host:type_name -> trifid.agent.v1.HostSample
-	19, // 20: trifid.agent.v1.Samples.vms:type_name -> trifid.agent.v1.VMSample
-	16, // 21: trifid.agent.v1.HostSample.datastores:type_name -> trifid.agent.v1.DatastoreSpace
-	0,  // 22: trifid.agent.v1.Agent.Link:input_type -> trifid.agent.v1.Up
-	20, // 23: trifid.agent.v1.Agent.Enrol:input_type -> trifid.agent.v1.EnrolRequest
-	21, // 24: trifid.agent.v1.Agent.Renew:input_type -> trifid.agent.v1.RenewRequest
-	1,  // 25: trifid.agent.v1.Agent.Link:output_type -> trifid.agent.v1.Down
-	22, // 26: trifid.agent.v1.Agent.Enrol:output_type -> trifid.agent.v1.Certificate
-	22, // 27: trifid.agent.v1.Agent.Renew:output_type -> trifid.agent.v1.Certificate
-	25, // [25:28] is the sub-list for method output_type
-	22, // [22:25] is the sub-list for method input_type
-	22, // [22:22] is the sub-list for extension type_name
-	22, // [22:22] is the sub-list for extension extendee
-	0,  // [0:22] is the sub-list for field type_name
+	9,  // 13: trifid.agent.v1.Step.nic:type_name -> trifid.agent.v1.Pair
+	8,  // 14: trifid.agent.v1.Machine.context:type_name -> trifid.agent.v1.Context
+	9,  // 15: trifid.agent.v1.Context.vars:type_name -> trifid.agent.v1.Pair
+	10, // 16: trifid.agent.v1.Context.files:type_name -> trifid.agent.v1.ContextFile
+	5,  // 17: trifid.agent.v1.Result.id:type_name -> trifid.agent.v1.StepID
+	13, // 18: trifid.agent.v1.Sync.domains:type_name -> trifid.agent.v1.Event
+	16, // 19: trifid.agent.v1.Facts.datastores:type_name -> trifid.agent.v1.DatastoreSpace
+	18, // 20: trifid.agent.v1.Samples.host:type_name -> trifid.agent.v1.HostSample
+	19, // 21: trifid.agent.v1.Samples.vms:type_name -> trifid.agent.v1.VMSample
+	16, // 22: trifid.agent.v1.HostSample.datastores:type_name -> trifid.agent.v1.DatastoreSpace
+	0,  // 23: trifid.agent.v1.Agent.Link:input_type -> trifid.agent.v1.Up
+	20, // 24: trifid.agent.v1.Agent.Enrol:input_type -> trifid.agent.v1.EnrolRequest
+	21, // 25: trifid.agent.v1.Agent.Renew:input_type -> trifid.agent.v1.RenewRequest
+	1,  // 26: trifid.agent.v1.Agent.Link:output_type -> trifid.agent.v1.Down
+	22, // 27: trifid.agent.v1.Agent.Enrol:output_type -> trifid.agent.v1.Certificate
+	22, // 28: trifid.agent.v1.Agent.Renew:output_type -> trifid.agent.v1.Certificate
+	26, // [26:29] is the sub-list for method output_type
+	23, // [23:26] is the sub-list for method input_type
+	23, // [23:23] is the sub-list for extension type_name
+	23, // [23:23] is the sub-list for extension extendee
+	0,  // [0:23] is the sub-list for field type_name
 }
 
 func init() { file_trifid_agent_v1_agent_proto_init() }
