@@ -43,11 +43,11 @@ GOTESTSUM   := gotest.tools/gotestsum@v1.13.0
 # Tests that need C say TEST_ENV='env CGO_ENABLED=1': it reaches the tests, not the build of the tool.
 TEST = $(GO) run $(if $(TEST_ENV),-exec '$(TEST_ENV)') $(GOTESTSUM) --format pkgname --format-hide-empty-pkg --
 
-# The packages of `race`, `scripts` and `e2e`. What is under test/ is of one of the latter, or a library or rule (ns, arch).
+# The packages of `race`, `scripts` and `e2e`. What is under test/ is of one of the latter, or a library or rule (ns, arch, docs).
 GOFMT   = $(wildcard bench cmd internal test)
 UNIT    = $(patsubst %,./%/...,$(wildcard bench cmd internal))
 SCRIPTS = $(patsubst %,./%/...,$(wildcard test/scripts))
-E2E     = $(patsubst %/,./%/...,$(filter-out test/arch/ test/ns/ test/scripts/,$(wildcard test/*/)))
+E2E     = $(patsubst %/,./%/...,$(filter-out test/arch/ test/docs/ test/ns/ test/scripts/,$(wildcard test/*/)))
 
 .PHONY: all deps build test check race scripts e2e lint fmt gen bench fuzz crash demo
 
@@ -69,6 +69,7 @@ check:
 	$(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
 	$(GO) test ./test/arch
+	$(GO) test -count=1 ./test/docs
 	scripts/gen.sh check
 	GOVULNCHECK='$(GO) run $(GOVULNCHECK)' scripts/vulncheck.sh
 
