@@ -105,7 +105,7 @@ fuzz:
 	FUZZTIME=$(FUZZTIME) GO=$(GO) scripts/fuzz.sh
 
 crash:
-	TRIFID_CRASH_ROUNDS=$(CRASH_ROUNDS) $(GO) test -count=1 -timeout 0 -run Crash -v ./internal/... ./test/...
+	$(GO) test -count=1 -timeout 0 -run Crash -v ./internal/store -crash.rounds=$(CRASH_ROUNDS)
 
 demo: deps build
 	bin/trifid demo
