@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/trifid-cloud/trifid/internal/server/gateapi"
+	"github.com/trifid-cloud/trifid/internal/server/oneapi"
 )
 
 const compatibility = "docs/compatibility.md"
@@ -50,6 +51,43 @@ func TestCompatibilityRows(t *testing.T) {
 	commands = append(commands, "onegate")
 	for _, cells := range rowsUnder(t, p, "The commands", commands) {
 		checkSupport(t, cells, 1)
+	}
+}
+
+// What the page says is not there yet is what the table of methods says is missing, neither more nor less.
+func TestMissingMethods(t *testing.T) {
+	support := map[string]oneapi.Support{}
+	for _, m := range oneapi.Methods() {
+		support[m.Name] = m.Support
+	}
+	_, section, _ := strings.Cut(one(t, compatibility).text, "## What is not there yet")
+	section, _, _ = strings.Cut(section, "\n## ")
+	told := map[string]bool{}
+	for _, m := range codeSpan.FindAllStringSubmatch(section, -1) {
+		pattern := m[1]
+		if !strings.HasPrefix(pattern, "one.") {
+			continue
+		}
+		prefix, wild := strings.CutSuffix(pattern, "*")
+		found := false
+		for name, s := range support {
+			if name == pattern || wild && strings.HasPrefix(name, prefix) {
+				// A pattern may cover what is there, a name may not.
+				if s == oneapi.Missing {
+					told[name], found = true, true
+				} else if !wild {
+					t.Errorf("%s: %s is said to be missing, but it %s", compatibility, name, s)
+				}
+			}
+		}
+		if !found {
+			t.Errorf("%s: %s is said to be missing, but nothing of that name is", compatibility, pattern)
+		}
+	}
+	for name, s := range support {
+		if s == oneapi.Missing && !told[name] {
+			t.Errorf("%s: %s is missing and not mentioned", compatibility, name)
+		}
 	}
 }
 
