@@ -160,8 +160,15 @@ func (f *Flow) perform(tx *store.Tx, x facts, plan *reconcile.Plan, now time.Tim
 			owner = auth.System("flow") // what remains of a user that is gone must be able to end
 		}
 		for i := range plan.Do {
-			if err := f.operate(tx, x.doc, owner, &plan.Do[i]); err != nil {
-				return &refusal{do: &plan.Do[i], err: err}
+			d := &plan.Do[i]
+			err := tx.Try(func() error { return f.operate(tx, x.doc, owner, d) })
+			switch {
+			case err == nil:
+			case d.Op == reconcile.OpAct:
+				text := fmt.Sprintf("Role %s : VM %d error scheduling action; %s", d.Role, d.VM, errs.Text(err))
+				plan.Log = append(plan.Log, reconcile.Line{Severity: "E", Message: text})
+			default:
+				return &refusal{do: d, err: err}
 			}
 		}
 		m := maker{f: f, tx: tx, x: x, owner: owner}

@@ -35,16 +35,9 @@ func (p *planner) runActions() {
 }
 
 func (p *planner) act(a *one.ServiceAction, id int) {
-	at := find(p.in.Machines, id)
-	if at < 0 {
-		return
+	if at := find(p.in.Machines, id); at >= 0 {
+		p.do(Do{VM: id, Role: p.in.Machines[at].Role, Op: OpAct, Action: a.Action, Args: a.Args, UID: a.UID, GID: a.GID})
 	}
-	d := Do{VM: id, Op: OpAct, Action: a.Action, Args: a.Args, UID: a.UID, GID: a.GID}
-	if text, ok := p.refused(d); ok {
-		p.log("E", "Role %s : VM %d error scheduling action; %s", p.in.Machines[at].Role, id, text)
-		return
-	}
-	p.do(d)
 }
 
 func millis(n int64) time.Time { return time.UnixMilli(n) }

@@ -95,16 +95,16 @@ const (
 	OpRetry              // try the step again that failed
 	OpResume             // set it going again
 	OpChown              // give it to the service's owner
-	OpAct                // do Action on behalf of UID
+	OpAct                // do Action on behalf of UID; when it is refused say so in the log
 )
 
 // Do is one operation on a machine.
 type Do struct {
-	VM       int
-	Op       Op
-	Action   string
-	Args     string
-	UID, GID int
+	VM int
+	Op Op
+	// Of OpAct, which is the only operation whose refusal changes nothing but the log.
+	Role, Action, Args string
+	UID, GID           int
 }
 
 // Create is a VM to be created: the Number-th of a role.

@@ -164,7 +164,7 @@ func (w *world) refused(in *Input, p *Plan) bool {
 		}
 	}
 	for _, d := range p.Do {
-		if w.refuse != nil && w.refuse(d) {
+		if w.refuse != nil && d.Op != OpAct && w.refuse(d) {
 			in.Refused.Do[d] = "refused"
 			return true
 		}
