@@ -53,9 +53,9 @@ func Run(ctx context.Context, o Options) (err error) {
 	}
 	defer func() { err = errors.Join(err, st.Close()) }()
 
-	s := &server{Options: o, dir: dir, store: st, mon: monitor.New(nil)}
-	if err := s.build(ctx, creds); err != nil {
-		return errors.Join(err, s.giveUp())
+	s, err := build(ctx, o, dir, creds, st)
+	if err != nil {
+		return err
 	}
 	defer func() { err = errors.Join(err, dir.removeEndpoints()) }()
 	return s.run(ctx)
@@ -73,7 +73,6 @@ type server struct {
 	parts []part
 	// agents is where agents of other machines connect, "" when none may.
 	agents string
-	open   []io.Closer // what has to be closed if nothing comes to run
 }
 
 // part is something that runs until its context is done.
