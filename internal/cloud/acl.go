@@ -14,6 +14,7 @@ import (
 // AddRule adds an ACL rule given as the protocol's hexadecimal numbers; zone ""
 // is the local zone. Source: identity reference §7.
 func (c *Cloud) AddRule(ctx context.Context, who auth.Caller, user, resource, rights, zone string) (int, error) {
+	var unreadable error // told to those who may add rules at all
 	r := one.ACLRule{Zone: one.ACLIndividual | uint64(uint32(c.cfg.Zone))}
 	for _, p := range []struct {
 		name, text string
@@ -23,8 +24,8 @@ func (c *Cloud) AddRule(ctx context.Context, who auth.Caller, user, resource, ri
 			continue
 		}
 		n, err := strconv.ParseUint(strings.TrimPrefix(strings.ToLower(strings.TrimSpace(p.text)), "0x"), 16, 64)
-		if err != nil {
-			return -1, errs.New(errs.Internal, "Rule is malformed: [%s] %q is not a hexadecimal number", p.name, p.text)
+		if err != nil && unreadable == nil {
+			unreadable = errs.New(errs.Internal, "Rule is malformed: [%s] %q is not a hexadecimal number", p.name, p.text)
 		}
 		*p.to = n
 	}
@@ -33,15 +34,16 @@ func (c *Cloud) AddRule(ctx context.Context, who auth.Caller, user, resource, ri
 		if err := c.allow(&tx.State, who, auth.Target{Kind: one.KindACL, ID: -1}, one.Manage); err != nil {
 			return err
 		}
+		if unreadable != nil {
+			return unreadable
+		}
 		if reasons := r.Malformed(); len(reasons) > 0 {
 			return errs.New(errs.Internal, "Rule %s is malformed: %s", r.String(), strings.Join(reasons, "; "))
 		}
-		for _, o := range tx.ACLs.All() {
-			if o.SameRule(r) {
-				return errs.New(errs.Internal, "Rule %s already exists", r.String())
-			}
+		before := tx.ACLs.Len()
+		if id = c.addRule(tx, r); tx.ACLs.Len() == before {
+			return errs.New(errs.Internal, "Rule %s already exists", r.String())
 		}
-		id = c.addRule(tx, r)
 		return nil
 	})
 	return id, err
@@ -49,7 +51,7 @@ func (c *Cloud) AddRule(ctx context.Context, who auth.Caller, user, resource, ri
 
 // addRule stores a rule unless the same one exists; it returns its id.
 func (c *Cloud) addRule(tx *store.Tx, r one.ACLRule) int {
-	for _, o := range tx.ACLs.All() {
+	for _, o := range tx.RulesOf(r.User) {
 		if o.SameRule(r) {
 			return o.ID
 		}
@@ -84,6 +86,16 @@ func (c *Cloud) Rules(who auth.Caller) (*View, error) {
 func (c *Cloud) dropRulesOf(tx *store.Tx, kind one.Kind, id int) {
 	want := kind.ACLType() | one.ACLIndividual | uint64(uint32(id))
 	c.dropRules(tx, func(r *one.ACLRule) bool { return r.Resource == want })
+}
+
+// dropRule removes a rule, whatever its id.
+func (c *Cloud) dropRule(tx *store.Tx, r one.ACLRule) {
+	for _, o := range tx.RulesOf(r.User) {
+		if o.SameRule(r) {
+			tx.DeleteACL(o.ID)
+			return
+		}
+	}
 }
 
 // dropRules removes every rule that matches.

@@ -50,12 +50,9 @@ func (c *Cloud) newAR(n *one.VNet, v tmpl.Vector) (one.AR, error) {
 		if a.IP, err = netip.ParseAddr(v.Get("IP")); err != nil || !a.IP.Is4() {
 			return bad("Wrong format for IP attribute: %q", v.Get("IP"))
 		}
-		if last := a.IPAt(a.Size - 1); last.Less(a.IP) {
-			return bad("Wrong SIZE (%s) for address range: it goes beyond the end of IPv4", v.Get("SIZE"))
-		}
 	}
 	if typ.HasStatic6() {
-		if a.IP6, err = netip.ParseAddr(v.Get("IP6")); err != nil || !a.IP6.Is6() {
+		if a.IP6, err = netip.ParseAddr(v.Get("IP6")); err != nil || !isIP6(a.IP6) {
 			return bad("Wrong format for IP6 attribute: %q", v.Get("IP6"))
 		}
 		if p, err := strconv.Atoi(a.PrefixLength); err != nil || p < 1 || p > 128 {
@@ -65,7 +62,7 @@ func (c *Cloud) newAR(n *one.VNet, v tmpl.Vector) (one.AR, error) {
 	if typ.HasSLAAC() {
 		for attr, to := range map[string]*netip.Addr{"GLOBAL_PREFIX": &a.GlobalPrefix, "ULA_PREFIX": &a.ULAPrefix} {
 			if s := v.Get(attr); s != "" {
-				if *to, err = netip.ParseAddr(s); err != nil || !to.Is6() {
+				if *to, err = netip.ParseAddr(s); err != nil || !isIP6(*to) {
 					return bad("Wrong format for IP6 prefix %s: %q", attr, s)
 				}
 			}
@@ -85,9 +82,25 @@ func (c *Cloud) newAR(n *one.VNet, v tmpl.Vector) (one.AR, error) {
 		// Room is left above, so that the range does not run over the prefix.
 		a.MAC = one.MAC(c.cfg.MACPrefix)<<32 | one.MAC(binary.BigEndian.Uint32(b[:])&^(maxARSize-1)>>1)
 	}
+	if beyondEnd(a) {
+		return bad("Wrong SIZE (%s) for address range: it goes beyond the last address", v.Get("SIZE"))
+	}
 	a.Attrs = attrsOf(v)
 	return a, nil
 }
+
+// isIP6 tells whether an address is a plain IPv6 one.
+func isIP6(a netip.Addr) bool { return a.Is6() && !a.Is4In6() && a.Zone() == "" }
+
+// beyondEnd tells whether a range does not end before its kind of address does:
+// what came after would begin anew, and not be found in the range any more.
+func beyondEnd(a one.AR) bool {
+	last := a.Size - 1
+	return a.MACAt(last) > maxMAC || a.IPAt(last).Less(a.IP) || a.IP6At(last).Less(a.IP6)
+}
+
+// maxMAC is the last hardware address.
+const maxMAC = 1<<48 - 1
 
 // attrsOf returns the attributes of a range that are not fields.
 func attrsOf(v tmpl.Vector) *tmpl.Template {
@@ -155,15 +168,19 @@ func (c *Cloud) removeAR(tx *store.Tx, n *one.VNet, ar int, force bool) error {
 	if _, ok := n.AR(ar); !ok {
 		return errs.New(errs.Action, "Address Range does not exist").About(n.ID)
 	}
-	if tx.ARUsage.At(one.MakeLeaseKey(n.ID, ar, 0)) > 0 {
-		if !force {
+	var leases []one.LeaseKey
+	for k, l := range tx.Leases.From(one.MakeLeaseKey(n.ID, ar, 0)) {
+		if l.Net != n.ID || l.AR != ar {
+			break
+		}
+		// Reservations live on their parent's range: they go first.
+		if !force || l.Owner == one.LeaseVNet {
 			return errs.New(errs.Action, "Address Range has leases in use").About(n.ID)
 		}
-		for l := range tx.LeasesOf(n.ID) {
-			if l.AR == ar {
-				tx.DeleteLease(l.Key())
-			}
-		}
+		leases = append(leases, k)
+	}
+	for _, k := range leases {
+		tx.DeleteLease(k)
 	}
 	tx.PutVNet(n.WithoutAR(ar))
 	return nil
@@ -177,7 +194,11 @@ func (c *Cloud) UpdateAR(ctx context.Context, who auth.Caller, id int, t *tmpl.T
 		if err != nil {
 			return err
 		}
-		for _, v := range t.Vectors("AR") {
+		ars := t.Vectors("AR")
+		if len(ars) == 0 {
+			return errs.New(errs.Action, "Wrong AR definition: expected AR=[AR_ID=…, …]").About(id)
+		}
+		for _, v := range ars {
 			ar, ok := atoi(v.Get("AR_ID"))
 			a, found := n.AR(ar)
 			if !ok || !found {
@@ -207,12 +228,14 @@ func (c *Cloud) updateAR(tx *store.Tx, who auth.Caller, n *one.VNet, a one.AR, v
 			}
 			break
 		}
-		a.Size = uint32(size)
+		if a.Size = uint32(size); beyondEnd(a) {
+			return nil, errs.New(errs.Action, "Wrong SIZE (%s) for address range: it goes beyond the last address", s).About(n.ID)
+		}
 	}
 	for attr, to := range map[string]*netip.Addr{"GLOBAL_PREFIX": &a.GlobalPrefix, "ULA_PREFIX": &a.ULAPrefix} {
 		if s := v.Get(attr); s != "" && a.Type.HasSLAAC() {
 			p, err := netip.ParseAddr(s)
-			if err != nil || !p.Is6() {
+			if err != nil || !isIP6(p) {
 				return nil, errs.New(errs.Action, "Wrong format for IP6 prefix %s: %q", attr, s).About(n.ID)
 			}
 			*to = p

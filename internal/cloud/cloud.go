@@ -8,9 +8,12 @@ package cloud
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/trifid-cloud/trifid/internal/auth"
@@ -101,6 +104,9 @@ func (c *Cloud) Authenticate(ctx context.Context, session, from string) (auth.Ca
 	s, err := c.auth.Authenticate(ctx, c.store.View(), session, c.now())
 	if err != nil {
 		c.log.Info("session refused", "from", from, "reason", err)
+		if errors.Is(err, auth.ErrEGID) {
+			c.dropDeadToken(ctx, session)
+		}
 		return auth.Caller{}, errs.Unauthenticated(err)
 	}
 	s.From = from
@@ -108,6 +114,29 @@ func (c *Cloud) Authenticate(ctx context.Context, session, from string) (auth.Ca
 		c.renewHash(ctx, s)
 	}
 	return s.Caller, nil
+}
+
+// dropDeadToken removes a login token of a group that its user has left.
+// Source: identity reference §1.1.
+func (c *Cloud) dropDeadToken(ctx context.Context, session string) {
+	name, token, _ := strings.Cut(session, ":")
+	err := c.store.Update(ctx, func(tx *store.Tx) error {
+		u, ok := tx.UserByName(name)
+		if !ok {
+			return nil
+		}
+		n := *u
+		n.Tokens = slices.DeleteFunc(slices.Clone(u.Tokens), func(t one.LoginToken) bool {
+			return t.Token == token && t.EGID >= 0 && !u.InGroup(t.EGID)
+		})
+		if len(n.Tokens) < len(u.Tokens) {
+			tx.PutUser(&n)
+		}
+		return nil
+	})
+	if err != nil {
+		c.log.Warn("token of a group the user left is not removed", "user", name, "err", err)
+	}
 }
 
 // renewHash stores a better hash of a password that was just verified. It is a
@@ -136,10 +165,33 @@ func (c *Cloud) update(ctx context.Context, fn func(tx *store.Tx) error) error {
 
 // allow refuses unless the caller has the right on the target.
 func (c *Cloud) allow(st *store.State, who auth.Caller, t auth.Target, r one.Right) error {
-	if auth.Allowed(st, c.cfg.Zone, who, t, r) {
+	return c.allowAll(st, who, ask{t, r})
+}
+
+// ask is a right that is asked for on a target.
+type ask struct {
+	target auth.Target
+	right  one.Right
+}
+
+// allowAll refuses unless the caller has every right that a call needs; the
+// refusal names all that are missing. Source: XML-RPC reference §2.2.
+func (c *Cloud) allowAll(st *store.State, who auth.Caller, asks ...ask) error {
+	var missing []string
+	about := -1
+	for _, a := range asks {
+		if auth.Allowed(st, c.cfg.Zone, who, a.target, a.right) {
+			continue
+		}
+		if missing == nil {
+			about = a.target.ID
+		}
+		missing = append(missing, auth.Refusal(who, a.target, a.right))
+	}
+	if missing == nil {
 		return nil
 	}
-	return errs.Denied(who.UID, auth.Refusal(who, t, r)).About(t.ID)
+	return errs.Denied(who.UID, strings.Join(missing, "; ")).About(about)
 }
 
 // allowRead refuses as allow does, but no lock stands in its way.
@@ -199,8 +251,9 @@ func get(st *store.State, kind one.Kind, id int) (one.Owned, error) {
 // newMeta returns the header of an object the caller creates.
 // Source: identity reference §6.2.
 func (c *Cloud) newMeta(who auth.Caller, id int, name string) one.Meta {
-	perms := one.DefaultPerms(who.UID == one.OneadminID || who.GID == one.OneadminID, who.Umask)
-	if !c.cfg.OtherPermissions && !who.Admin {
+	admin := who.UID == one.OneadminID || who.GID == one.OneadminID
+	perms := one.DefaultPerms(admin, who.Umask)
+	if !c.cfg.OtherPermissions && !admin {
 		perms &^= 0o007
 	}
 	return one.Meta{ID: id, UID: who.UID, GID: who.GID, UName: who.Name, GName: who.GName, Name: name, Perms: perms}
@@ -209,8 +262,8 @@ func (c *Cloud) newMeta(who auth.Caller, id int, name string) one.Meta {
 // netipAddr reads an address of a template attribute, naming the attribute when it is wrong.
 func netipAddr(attr, s string) (netip.Addr, error) {
 	a, err := netip.ParseAddr(s)
-	if err != nil {
-		return a, fmt.Errorf("Wrong format for %s attribute: %q is not an address", attr, s)
+	if err != nil || a.Zone() != "" {
+		return netip.Addr{}, fmt.Errorf("Wrong format for %s attribute: %q is not an address", attr, s)
 	}
 	return a, nil
 }

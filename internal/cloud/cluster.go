@@ -112,11 +112,14 @@ func (c *Cloud) DeleteCluster(ctx context.Context, who auth.Caller, id int) erro
 // SetHostCluster moves a host into a cluster (in), or back to the default one.
 func (c *Cloud) SetHostCluster(ctx context.Context, who auth.Caller, cluster, host int, in bool) error {
 	return c.update(ctx, func(tx *store.Tx) error {
-		if _, err := c.clusterFor(&tx.State, who, cluster, one.Admin); err != nil {
-			return err
+		if _, ok := tx.Clusters.Get(cluster); !ok {
+			return errs.NotFound(one.KindCluster, cluster)
 		}
-		h, err := c.hostFor(&tx.State, who, host, one.Admin)
-		if err != nil {
+		h, ok := tx.Hosts.Get(host)
+		if !ok {
+			return errs.NotFound(one.KindHost, host)
+		}
+		if err := c.allowAll(&tx.State, who, ask{clusterTarget(cluster), one.Admin}, ask{hostTarget(h), one.Admin}); err != nil {
 			return err
 		}
 		n := *h
@@ -144,14 +147,14 @@ func (c *Cloud) SetVNetCluster(ctx context.Context, who auth.Caller, cluster, ne
 
 func (c *Cloud) setMember(ctx context.Context, who auth.Caller, cluster int, kind one.Kind, id int, in bool) error {
 	return c.update(ctx, func(tx *store.Tx) error {
-		if _, err := c.clusterFor(&tx.State, who, cluster, one.Admin); err != nil {
-			return err
+		if _, ok := tx.Clusters.Get(cluster); !ok {
+			return errs.NotFound(one.KindCluster, cluster)
 		}
 		o, err := get(&tx.State, kind, id)
 		if err != nil {
 			return err
 		}
-		if err := c.allow(&tx.State, who, target(o), one.Admin); err != nil {
+		if err := c.allowAll(&tx.State, who, ask{clusterTarget(cluster), one.Admin}, ask{target(o), one.Admin}); err != nil {
 			return err
 		}
 		change := removeInt

@@ -16,10 +16,7 @@ import (
 func (c *Cloud) AllocateDatastore(ctx context.Context, who auth.Caller, t *tmpl.Template, cluster int) (int, error) {
 	id := -1
 	err := c.update(ctx, func(tx *store.Tx) error {
-		if err := c.allowCreate(&tx.State, who, one.KindDatastore); err != nil {
-			return err
-		}
-		cl, err := c.clusterForNew(tx, who, cluster)
+		cl, err := c.clusterForNew(tx, who, one.KindDatastore, cluster)
 		if err != nil {
 			return err
 		}

@@ -2,6 +2,7 @@ package cloud
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 
@@ -18,32 +19,36 @@ import (
 // Source: XML-RPC reference §7.2, VM lifecycle reference §3.2.
 func (c *Cloud) DeployVM(ctx context.Context, who auth.Caller, id, host int, enforce bool, ds int, extra *tmpl.Template) error {
 	return c.update(ctx, func(tx *store.Tx) error {
-		v, err := c.vmFor(&tx.State, who, id, "deploy")
-		if err != nil {
-			return err
+		v, ok := tx.State.VM(id)
+		if !ok {
+			return errs.NotFound(one.KindVM, id)
 		}
 		h, ok := tx.Hosts.Get(host)
 		if !ok {
 			return errs.NotFound(one.KindHost, host)
 		}
-		if err := c.allow(&tx.State, who, hostTarget(h), one.Manage); err != nil {
-			return err
-		}
+		asks := []ask{{target(v), c.vmOperationLevel(&tx.State, who, "deploy")}, {hostTarget(h), one.Manage}}
 		if ds >= 0 {
 			d, ok := tx.Datastores.Get(ds)
 			if !ok {
 				return errs.NotFound(one.KindDatastore, ds)
 			}
-			if err := c.allow(&tx.State, who, target(d), one.Use); err != nil {
-				return err
-			}
+			asks = append(asks, ask{target(d), one.Use})
+		}
+		if err := c.allowAll(&tx.State, who, asks...); err != nil {
+			return err
 		}
 		return c.Place(tx, who, v, h, ds, enforce, extra)
 	})
 }
 
-// Place puts a VM on a host inside a transaction; rights are the caller's matter.
+// Place puts a VM on a host inside a transaction, or changes nothing; rights are
+// the caller's matter.
 func (c *Cloud) Place(tx *store.Tx, who auth.Caller, v *one.VM, h *one.Host, ds int, enforce bool, extra *tmpl.Template) error {
+	return tx.Try(func() error { return c.place(tx, who, v, h, ds, enforce, extra) })
+}
+
+func (c *Cloud) place(tx *store.Tx, who auth.Caller, v *one.VM, h *one.Host, ds int, enforce bool, extra *tmpl.Template) error {
 	fail := func(format string, args ...any) error {
 		return errs.New(errs.Action, format, args...).About(v.ID)
 	}
@@ -55,7 +60,7 @@ func (c *Cloud) Place(tx *store.Tx, who auth.Caller, v *one.VM, h *one.Host, ds 
 	if h.State == one.HostOffline {
 		return fail("Host is offline, cannot use it to deploy VM")
 	}
-	if last := v.LastRecord(); last != nil && ds < 0 && (v.Origin != one.VMInit || v.State == one.VMStopped || v.State == one.VMUndeployed) {
+	if last := v.LastRecord(); last != nil && ds < 0 && resumed(v) {
 		ds = last.DSID
 	}
 	d, err := systemDatastore(&tx.State, h, ds)
@@ -67,13 +72,17 @@ func (c *Cloud) Place(tx *store.Tx, who auth.Caller, v *one.VM, h *one.Host, ds 
 			return fail("VM [%d] does not fit in HOST [%d]. %s", v.ID, h.ID, reason)
 		}
 	}
-	if v, err = c.connectAuto(tx, v, extra); err != nil {
+	n, err := c.connectAuto(tx, v, extra)
+	if err != nil {
+		if _, worded := errors.AsType[*errs.Error](err); worded {
+			return err
+		}
 		return fail("%s", err)
 	}
-	if v, err = assignPort(&tx.State, v, h.ClusterID); err != nil {
+	if n, err = assignPort(&tx.State, n, h.ClusterID); err != nil {
 		return fail("%s", err)
 	}
-	ch, err := machine.Deploy(v, machine.Place{
+	ch, err := machine.Deploy(n, machine.Place{
 		HostID: h.ID, Hostname: h.Name, ClusterID: h.ClusterID, VMMad: h.VMMad, DSID: d.ID, TMMad: d.TMMad,
 	}, c.now())
 	if err != nil {
@@ -82,8 +91,27 @@ func (c *Cloud) Place(tx *store.Tx, who auth.Caller, v *one.VM, h *one.Host, ds 
 	if ch.VM.UserTemplate.Has("SCHED_MESSAGE") {
 		ch.VM = ch.VM.WithUserTemplate(ch.VM.UserTemplate.Without("SCHED_MESSAGE"))
 	}
-	old := *v
-	return c.Apply(tx, who, &old, ch)
+	if err := c.Apply(tx, who, v, ch); err != nil {
+		return err
+	}
+	// Networks that were chosen only now count only now.
+	return c.checkQuota(&tx.State, who.UID, v.UID, v.GID, one.Usage{Networks: newLeases(v.Usage(), ch.VM.Usage())})
+}
+
+// resumed tells whether a VM that is to be deployed has files of an earlier run.
+func resumed(v *one.VM) bool {
+	return v.Origin != one.VMInit || v.State == one.VMStopped || v.State == one.VMUndeployed
+}
+
+// newLeases returns by how many addresses of each network a use has grown.
+func newLeases(before, after one.Usage) map[int]one.NetworkQuota {
+	out := map[int]one.NetworkQuota{}
+	for id, q := range after.Networks {
+		if more := q.Leases - before.Networks[id].Leases; more > 0 {
+			out[id] = one.NetworkQuota{Leases: more}
+		}
+	}
+	return out
 }
 
 // misfit tells why a VM does not fit on a host, "" if it does.
@@ -181,10 +209,14 @@ func assignPort(st *store.State, v *one.VM, cluster int) (*one.VM, error) {
 		if err != nil || n < 0 || n > lastPort {
 			return nil, fmt.Errorf("Wrong PORT number in GRAPHICS attribute")
 		}
-		if portTaken(st, v, cluster, n) {
+		switch {
+		case !portTaken(st, v, cluster, n):
+			return v, nil
+		case !resumed(v):
 			return nil, fmt.Errorf("Requested VNC port already assigned to a VM")
 		}
-		return v, nil
+		// It had the port when it was stopped, and was given it by us perhaps: another
+		// will do.
 	}
 	span := lastPort - firstPort
 	for i := range span {

@@ -57,7 +57,6 @@ func (c *Cloud) changeGroup(ctx context.Context, who auth.Caller, id int, r one.
 			return err
 		}
 		n := *g
-		n.Admins = slices.Clone(g.Admins)
 		if err := f(tx, &n); err != nil {
 			return err
 		}
@@ -93,13 +92,17 @@ func (c *Cloud) DeleteGroup(ctx context.Context, who auth.Caller, id int) error 
 		case tx.GroupUsers.Any(id):
 			return errs.New(errs.Action, "Cannot delete group. Group %d is not empty.", id).About(id)
 		}
+		var in []*one.VDC
 		for _, v := range tx.VDCs.All() {
 			if slices.Contains(v.Groups, id) {
-				n := *v
-				n.Groups = removeInt(v.Groups, id)
-				tx.PutVDC(&n)
-				c.syncVDC(tx, v, &n)
+				in = append(in, v)
 			}
+		}
+		for _, v := range in {
+			n := *v
+			n.Groups = removeInt(v.Groups, id)
+			tx.PutVDC(&n)
+			c.syncVDC(tx, v, &n)
 		}
 		tx.DeleteGroup(id)
 		group := one.ACLGroup | uint64(uint32(id))
@@ -114,15 +117,23 @@ func (c *Cloud) DeleteGroup(ctx context.Context, who auth.Caller, id int) error 
 // SetGroupAdmin makes a user of a group its administrator (on), or not any more.
 // Source: identity reference §8.2.
 func (c *Cloud) SetGroupAdmin(ctx context.Context, who auth.Caller, id, uid int, on bool) error {
-	return c.changeGroup(ctx, who, id, one.Admin, func(tx *store.Tx, n *one.Group) error {
-		u, err := c.userFor(&tx.State, who, uid, one.Admin)
-		if err != nil {
+	return c.update(ctx, func(tx *store.Tx) error {
+		g, ok := tx.Groups.Get(id)
+		if !ok {
+			return errs.NotFound(one.KindGroup, id)
+		}
+		u, ok := tx.Users.Get(uid)
+		if !ok {
+			return errs.NotFound(one.KindUser, uid)
+		}
+		if err := c.allowAll(&tx.State, who, ask{groupTarget(id), one.Admin}, ask{userTarget(u), one.Admin}); err != nil {
 			return err
 		}
+		n := *g
 		fail := func(text string) error {
 			return errs.New(errs.Internal, "Cannot edit group. User %d is %s Group %d.", uid, text, id).About(id)
 		}
-		is := slices.Contains(n.Admins, uid)
+		is := slices.Contains(g.Admins, uid)
 		switch {
 		case !u.InGroup(id):
 			return fail("not part of")
@@ -131,14 +142,15 @@ func (c *Cloud) SetGroupAdmin(ctx context.Context, who auth.Caller, id, uid int,
 		case !on && !is:
 			return fail("not an administrator of")
 		case on:
-			n.Admins = insertInt(n.Admins, uid)
+			n.Admins = insertInt(g.Admins, uid)
 			for _, r := range groupAdminRules(id, uid) {
 				c.addRule(tx, r)
 			}
 		default:
-			n.Admins = removeInt(n.Admins, uid)
-			c.dropGroupAdmin(tx, id, uid)
+			n.Admins = removeInt(g.Admins, uid)
+			c.dropGroupAdmin(tx, u, id)
 		}
+		tx.PutGroup(&n)
 		return nil
 	})
 }
@@ -159,8 +171,19 @@ func groupAdminRules(gid, uid int) []one.ACLRule {
 	}
 }
 
-func (c *Cloud) dropGroupAdmin(tx *store.Tx, gid, uid int) {
-	for _, want := range groupAdminRules(gid, uid) {
-		c.dropRules(tx, func(r *one.ACLRule) bool { return r.SameRule(want) })
+// dropGroupAdmin removes the rules of an administrator of a group. One that the
+// user also has as administrator of another group stays: the original drops it,
+// which takes away a right that nobody revoked.
+func (c *Cloud) dropGroupAdmin(tx *store.Tx, u *one.User, gid int) {
+	var kept []one.ACLRule
+	for _, other := range u.Groups {
+		if g, ok := tx.Groups.Get(other); ok && other != gid && slices.Contains(g.Admins, u.ID) {
+			kept = append(kept, groupAdminRules(other, u.ID)...)
+		}
+	}
+	for _, r := range groupAdminRules(gid, u.ID) {
+		if !slices.Contains(kept, r) {
+			c.dropRule(tx, r)
+		}
 	}
 }

@@ -32,10 +32,7 @@ func checkedName(name string) (string, error) {
 func (c *Cloud) AllocateHost(ctx context.Context, who auth.Caller, name, imMad, vmMad string, cluster int) (int, error) {
 	id := -1
 	err := c.update(ctx, func(tx *store.Tx) error {
-		if err := c.allowCreate(&tx.State, who, one.KindHost); err != nil {
-			return err
-		}
-		cl, err := c.clusterForNew(tx, who, cluster)
+		cl, err := c.clusterForNew(tx, who, one.KindHost, cluster)
 		if err != nil {
 			return err
 		}

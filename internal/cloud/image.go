@@ -18,14 +18,11 @@ import (
 func (c *Cloud) AllocateImage(ctx context.Context, who auth.Caller, t *tmpl.Template, ds int, noCheck bool) (int, error) {
 	id := -1
 	err := c.update(ctx, func(tx *store.Tx) error {
-		if err := c.allowCreate(&tx.State, who, one.KindImage); err != nil {
-			return err
-		}
 		d, ok := tx.Datastores.Get(ds)
 		if !ok {
 			return errs.NotFound(one.KindDatastore, ds)
 		}
-		if err := c.allow(&tx.State, who, target(d), one.Use); err != nil {
+		if err := c.allowAll(&tx.State, who, ask{auth.Creation(one.KindImage, who), one.Create}, ask{target(d), one.Use}); err != nil {
 			return err
 		}
 		if attr, bad := imageRestricted.CheckCreate(t); bad && !who.Admin {
@@ -55,24 +52,24 @@ var imageHeaderAttrs = []string{"NAME", "TYPE", "PERSISTENT", "PATH", "SOURCE", 
 
 // newImage stores a new image as its template asks.
 func (c *Cloud) newImage(tx *store.Tx, who auth.Caller, t *tmpl.Template, d *one.Datastore) (*one.Image, error) {
-	name := one.TrimName(t.Get("NAME"))
-	if err := one.CheckName(name); err != nil {
-		return nil, errs.AllocateFailed(one.KindImage, err.Error())
+	if d.Type != one.DSImage && d.Type != one.DSFile {
+		return nil, errs.New(errs.Action, "New images can only be allocated in a files or image datastore.")
 	}
-	if other, taken := tx.ImageNames.FindOf(who.UID, name); taken {
-		return nil, errs.AllocateFailed(one.KindImage, "NAME is already taken by IMAGE "+itoa(other)+".")
+	name, err := newImageName(&tx.State, who, t.Get("NAME"))
+	if err != nil {
+		return nil, err
 	}
 	typ := c.cfg.DefaultImageType
 	if s := t.Get("TYPE"); s != "" {
 		var ok bool
 		if typ, ok = one.ParseImageType(s); !ok {
-			return nil, errs.New(errs.Internal, "Unknown type %s in template: expected OS, CDROM, DATABLOCK, KERNEL, RAMDISK or CONTEXT", s)
+			return nil, errs.AllocateFailed(one.KindImage, "Unknown type "+s+" in template: expected OS, CDROM, DATABLOCK, KERNEL, RAMDISK or CONTEXT")
 		}
 	}
 	if err := imageFitsDatastore(typ, d); err != nil {
 		return nil, err
 	}
-	body, err := c.encrypt(one.KindImage, t.Without(imageHeaderAttrs...))
+	body, err := c.encrypt(one.KindImage, t.Without(imageHeaderAttrs...).KeepLast())
 	if err != nil {
 		return nil, errs.Wrap(errs.Internal, err)
 	}
@@ -104,21 +101,44 @@ func (c *Cloud) newImage(tx *store.Tx, who auth.Caller, t *tmpl.Template, d *one
 	return i, nil
 }
 
+// newImageName returns the name of a new image of the caller, if it obeys the
+// rules and is free. Source: XML-RPC reference §5.2.
+func newImageName(st *store.State, who auth.Caller, name string) (string, error) {
+	name = one.TrimName(name)
+	if err := one.CheckName(name); err != nil {
+		return "", errs.AllocateFailed(one.KindImage, err.Error())
+	}
+	if other, taken := st.ImageNames.FindOf(who.UID, name); taken {
+		return "", errs.AllocateFailed(one.KindImage, "NAME is already taken by IMAGE "+itoa(other)+".")
+	}
+	return name, nil
+}
+
+// maxSizeMB bounds the size of an image or disk: an exabyte, far from where
+// numbers of bytes overflow.
+const maxSizeMB = 1 << 40
+
+// sizeMB reads a size; it reports false for what is none.
+func sizeMB(s string) (int64, bool) {
+	n, err := strconv.ParseInt(strings.TrimSpace(s), 10, 64)
+	return n, err == nil && n > 0 && n <= maxSizeMB
+}
+
 // imageOrigin checks where the content comes from: PATH, SOURCE or SIZE.
 func imageOrigin(i *one.Image, t *tmpl.Template, d *one.Datastore) error {
 	size := int64(0)
 	if s := t.Get("SIZE"); s != "" {
-		var err error
-		if size, err = strconv.ParseInt(s, 10, 64); err != nil || size <= 0 {
+		var ok bool
+		if size, ok = sizeMB(s); !ok {
 			return errs.New(errs.Internal, "Cannot parse image SIZE: %s", s)
 		}
 	}
 	i.Size = size
 	switch {
 	case i.Path != "" && i.Source != "":
-		return errs.New(errs.Internal, "PATH and SOURCE cannot be both set.")
+		return errs.AllocateFailed(one.KindImage, "PATH and SOURCE cannot be both set.")
 	case i.Source != "" && i.Format == "":
-		return errs.New(errs.Internal, "SOURCE needs FORMAT to be set.")
+		return errs.AllocateFailed(one.KindImage, "SOURCE needs FORMAT to be set.")
 	case i.Source != "":
 		if size == 0 {
 			return errs.New(errs.Internal, "Cannot parse image SIZE: SOURCE needs SIZE in MB")
@@ -130,23 +150,21 @@ func imageOrigin(i *one.Image, t *tmpl.Template, d *one.Datastore) error {
 		}
 		i.Format = firstOf(d.Template.Get("DRIVER"), i.Format, "raw")
 	case i.Path == "":
-		return errs.New(errs.Internal, "No PATH nor SOURCE in template.")
+		return errs.AllocateFailed(one.KindImage, "No PATH nor SOURCE in template.")
 	}
 	return nil
 }
 
 func imageFitsDatastore(typ one.ImageType, d *one.Datastore) error {
-	switch d.Type {
-	case one.DSImage:
-		if typ.IsFile() {
-			return errs.New(errs.Internal, "%s images can only be allocated in a FILE_DS datastore.", typ)
-		}
-	case one.DSFile:
-		if !typ.IsFile() {
-			return errs.New(errs.Internal, "%s images can only be allocated in an IMAGE_DS datastore.", typ)
-		}
-	default:
-		return errs.New(errs.Internal, "New images can only be allocated in a files or image datastore.")
+	want := one.DSImage
+	switch {
+	case typ == one.ImageBackup:
+		want = one.DSBackup
+	case typ.IsFile():
+		want = one.DSFile
+	}
+	if d.Type != want {
+		return errs.AllocateFailed(one.KindImage, typ.String()+" images can only be allocated in a "+want.String()+" datastore.")
 	}
 	return nil
 }
@@ -200,21 +218,19 @@ func (c *Cloud) CloneImage(ctx context.Context, who auth.Caller, id int, name st
 }
 
 func (c *Cloud) cloneImage(tx *store.Tx, who auth.Caller, i *one.Image, name string, ds int, persistent bool) (int, error) {
-	if err := c.allow(&tx.State, who, target(i), one.Use); err != nil {
-		return -1, err
-	}
-	if err := c.allowCreate(&tx.State, who, one.KindImage); err != nil {
-		return -1, err
-	}
 	if ds < 0 {
 		ds = i.DatastoreID
 	}
-	from, _ := tx.Datastores.Get(i.DatastoreID)
 	d, ok := tx.Datastores.Get(ds)
 	if !ok {
 		return -1, errs.NotFound(one.KindDatastore, ds)
 	}
-	if err := c.allow(&tx.State, who, target(d), one.Use); err != nil {
+	asks := []ask{{target(i), one.Use}, {auth.Creation(one.KindImage, who), one.Create}, {target(d), one.Use}}
+	from, ok := tx.Datastores.Get(i.DatastoreID)
+	if ok && from.ID != d.ID {
+		asks = append(asks, ask{target(from), one.Use})
+	}
+	if err := c.allowAll(&tx.State, who, asks...); err != nil {
 		return -1, err
 	}
 	refuse := func(format string, args ...any) (int, error) {
@@ -229,14 +245,12 @@ func (c *Cloud) cloneImage(tx *store.Tx, who auth.Caller, i *one.Image, name str
 		return refuse("Clone only supported for IMAGE_DS Datastores")
 	case from != nil && from.DSMad != d.DSMad:
 		return refuse("Clone only supported to same DS_MAD Datastores")
-	case i.State != one.ImageReady && i.State != one.ImageUsed && i.State != one.ImageClone && i.State != one.ImageUsedPers:
+	case i.State != one.ImageReady && i.State != one.ImageUsed && i.State != one.ImageClone:
 		return refuse("Cannot clone image in state: %s", i.State)
 	}
-	if err := one.CheckName(name); err != nil {
-		return -1, errs.AllocateFailed(one.KindImage, err.Error())
-	}
-	if other, taken := tx.ImageNames.FindOf(who.UID, name); taken {
-		return -1, errs.AllocateFailed(one.KindImage, "NAME is already taken by IMAGE "+itoa(other)+".")
+	name, err := newImageName(&tx.State, who, name)
+	if err != nil {
+		return -1, err
 	}
 	if err := c.checkSpace(d, i.Size); err != nil {
 		return -1, err
@@ -247,6 +261,9 @@ func (c *Cloud) cloneImage(tx *store.Tx, who auth.Caller, i *one.Image, name str
 	n.State, n.PrevState, n.CloningID, n.CloningOps, n.Source = one.ImageLocked, one.ImageInit, i.ID, 0, ""
 	n.RegTime, n.Since, n.Attempt, n.Persistent = c.now().Unix(), c.now().UnixMilli(), 0, persistent
 	n.DatastoreID, n.Datastore, n.Path = d.ID, d.Name, ""
+	if n.Type != one.ImageCDROM {
+		n.DiskType = d.DiskType
+	}
 	tx.PutImage(&n)
 	src := *i
 	src.CloningOps++
@@ -300,6 +317,9 @@ func (c *Cloud) deleteImage(tx *store.Tx, who auth.Caller, i *one.Image, force b
 // EnableImage makes an image usable or not. Source: resources reference §3.3.
 func (c *Cloud) EnableImage(ctx context.Context, who auth.Caller, id int, enable bool) error {
 	return c.changeImage(ctx, who, id, func(tx *store.Tx, n *one.Image) error {
+		if n.Type == one.ImageBackup {
+			return errs.New(errs.Internal, "Backup images cannot be enabled or disabled.").About(id)
+		}
 		word, to, from := "disable", one.ImageDisabled, []one.ImageState{one.ImageReady, one.ImageError}
 		if enable {
 			word, to, from = "enable", one.ImageReady, []one.ImageState{one.ImageDisabled, one.ImageError}
@@ -340,13 +360,23 @@ func (c *Cloud) PersistImage(ctx context.Context, who auth.Caller, id int, persi
 // RetypeImage changes an image's type within its family. Source: resources
 // reference §3.3.
 func (c *Cloud) RetypeImage(ctx context.Context, who auth.Caller, id int, typ string) error {
-	return c.changeImage(ctx, who, id, func(_ *store.Tx, n *one.Image) error {
+	return c.changeImage(ctx, who, id, func(tx *store.Tx, n *one.Image) error {
 		to, ok := one.ParseImageType(typ)
 		if !ok {
 			return errs.New(errs.Internal, "Unknown type %s: expected OS, CDROM, DATABLOCK, KERNEL, RAMDISK or CONTEXT", typ).About(id)
 		}
 		if to == one.ImageBackup || n.Type == one.ImageBackup || to.IsFile() != n.Type.IsFile() {
 			return errs.New(errs.Internal, "Cannot change image type to an incompatible type for the current datastore.").About(id)
+		}
+		switch cdrom := to == one.ImageCDROM; {
+		case cdrom == (n.Type == one.ImageCDROM):
+		case cdrom: // CDs are never written
+			n.DiskType, n.Template = one.DiskCDROM, n.Template.With("READONLY", "YES")
+		default:
+			n.DiskType, n.Template = one.DiskFile, n.Template.Without("READONLY")
+			if d, ok := tx.Datastores.Get(n.DatastoreID); ok {
+				n.DiskType = d.DiskType
+			}
 		}
 		n.Type = to
 		return nil

@@ -82,22 +82,41 @@ func (c *Cloud) FinishImage(tx *store.Tx, r agentapi.Result) error {
 	tx.PutImage(&n)
 	if r.OK() && n.Size > i.Size {
 		// Only now its size is known: an image beyond its owner's quota is no use to him.
-		if err := c.checkQuota(&tx.State, n.UID, n.UID, n.GID, imageUsage(&n)); err != nil {
+		grown := one.Usage{Datastores: map[int]one.DatastoreQuota{n.DatastoreID: {Size: float64(n.Size - i.Size)}}}
+		if reason := quotaExcess(&tx.State, n.UID, n.GID, grown); reason != "" {
 			over := n
 			over.State = one.ImageError
-			over.Template = n.Template.With("ERROR", c.now().Format(time.ANSIC)+" : "+err.Error())
+			over.Template = n.Template.With("ERROR", c.now().Format(time.ANSIC)+" : "+reason)
 			tx.PutImage(&over)
 		}
 	}
 	if source >= 0 {
 		endCloning(tx, source)
 	}
-	for _, id := range tx.ImageVMs.List(i.ID) {
-		if v, ok := tx.VMs.Get(id); ok && (v.State == one.VMCloning || v.State == one.VMCloningFailure) {
-			c.reviewCloning(tx, v)
-		}
-	}
+	c.ReviewWaiting(tx, i.ID, -1)
 	return nil
+}
+
+// perReview bounds how many VMs move on in one transaction.
+const perReview = 64
+
+// ReviewWaiting moves VMs on that wait for an image whose making has ended: those
+// with ids above after, as many as a transaction may hold. It returns the last one
+// it looked at, and whether there are more.
+func (c *Cloud) ReviewWaiting(tx *store.Tx, image, after int) (last int, more bool) {
+	n := 0
+	for _, id := range tx.ImageVMs.List(image) {
+		v, ok := tx.VMs.Get(id)
+		if id <= after || !ok || v.State != one.VMCloning && v.State != one.VMCloningFailure {
+			continue
+		}
+		if n++; n > perReview {
+			return after, true
+		}
+		c.reviewCloning(tx, v)
+		after = id
+	}
+	return after, false
 }
 
 // endCloning notes that one copy less is being made of an image.

@@ -13,6 +13,10 @@ import (
 // maxTokens bounds the login tokens of a user. Source: identity reference §3.
 const maxTokens = 10
 
+// longestToken bounds, in seconds, how long the tokens of users of a driver live;
+// those of other drivers may live for ever. Source: identity reference §4.1.
+var longestToken = map[string]int{"ldap": 86400}
+
 // Login makes, renews or removes login tokens of a user and returns the token:
 // seconds > 0 is its life, -1 for ever, 0 removes it (all of them if token is "").
 // egid of at least 0 makes it grant just that group.
@@ -59,7 +63,7 @@ func (c *Cloud) addToken(who auth.Caller, u *one.User, token string, seconds, eg
 		if !who.Admin && !(u.InGroup(egid) && who.InGroup(egid)) {
 			return errs.New(errs.API, "EGID is not in user group list").About(u.ID)
 		}
-	case !slices.Equal(who.Groups, u.Groups) && who.UID == u.ID:
+	case !slices.Equal(who.Groups, u.Groups):
 		return errs.New(errs.API, "Cannot create a full token with a specific group token").About(u.ID)
 	}
 	now := c.now().Unix()
@@ -69,6 +73,9 @@ func (c *Cloud) addToken(who auth.Caller, u *one.User, token string, seconds, eg
 	}
 	if len(u.Tokens) >= maxTokens {
 		return errs.New(errs.Internal, "Max number of tokens limit reached.").About(u.ID)
+	}
+	if most := longestToken[u.AuthDriver]; most > 0 && (seconds < 0 || seconds > most) {
+		seconds = most
 	}
 	expires := int64(-1)
 	if seconds > 0 {

@@ -107,34 +107,14 @@ func (c *Cloud) Chown(ctx context.Context, who auth.Caller, kind one.Kind, id, u
 		if err != nil {
 			return err
 		}
-		m := o.Head()
-		if err := c.allow(&tx.State, who, target(o), one.Manage); err != nil {
+		m, err := c.newOwner(&tx.State, who, o, uid, gid)
+		if err != nil {
 			return err
 		}
-		if uid >= 0 {
-			u, ok := tx.Users.Get(uid)
-			if !ok {
-				return errs.NotFound(one.KindUser, uid)
+		if names := ownedNames(&tx.State, kind); names != nil && m.UID != o.Head().UID {
+			if other, taken := names.FindOf(m.UID, m.Name); taken {
+				return errs.New(errs.Internal, "user [%d] already owns %s [%d] with NAME %s", m.UID, kind, other, m.Name).About(other)
 			}
-			if err := c.allow(&tx.State, who, userTarget(u), one.Manage); err != nil {
-				return err
-			}
-			if names := ownedNames(&tx.State, kind); names != nil && uid != m.UID {
-				if other, taken := names.FindOf(uid, m.Name); taken {
-					return errs.New(errs.Internal, "user [%d] already owns %s [%d] with NAME %s", uid, kind, other, m.Name).About(other)
-				}
-			}
-			m.UID, m.UName = u.ID, u.Name
-		}
-		if gid >= 0 {
-			g, ok := tx.Groups.Get(gid)
-			if !ok {
-				return errs.NotFound(one.KindGroup, gid)
-			}
-			if err := c.allow(&tx.State, who, groupTarget(gid), one.Use); err != nil {
-				return err
-			}
-			m.GID, m.GName = g.ID, g.Name
 		}
 		if v, ok := o.(*one.VM); ok && v.State == one.VMDone {
 			return errs.New(errs.Action, "Could not change VM ownership, wrong state").About(id)
@@ -145,19 +125,49 @@ func (c *Cloud) Chown(ctx context.Context, who auth.Caller, kind one.Kind, id, u
 			return err
 		}
 		if kind == one.KindVRouter {
-			return c.moveRouterVMs(tx, id, m)
+			return c.moveRouterVMs(tx, who, id, m)
 		}
 		return nil
 	})
 }
 
-// moveRouterVMs gives the VMs of a virtual router to its new owner.
-func (c *Cloud) moveRouterVMs(tx *store.Tx, router int, m one.Meta) error {
+// newOwner returns an object's header with another owner and group, -1 keeping
+// them, if the caller may give it to them. Source: XML-RPC reference §6.4.
+func (c *Cloud) newOwner(st *store.State, who auth.Caller, o one.Owned, uid, gid int) (one.Meta, error) {
+	m := o.Head()
+	asks := []ask{{target(o), one.Manage}}
+	if uid >= 0 {
+		u, ok := st.Users.Get(uid)
+		if !ok {
+			return m, errs.NotFound(one.KindUser, uid)
+		}
+		asks = append(asks, ask{userTarget(u), one.Manage})
+		m.UID, m.UName = u.ID, u.Name
+	}
+	if gid >= 0 {
+		g, ok := st.Groups.Get(gid)
+		if !ok {
+			return m, errs.NotFound(one.KindGroup, gid)
+		}
+		asks = append(asks, ask{groupTarget(gid), one.Use})
+		m.GID, m.GName = g.ID, g.Name
+	}
+	return m, c.allowAll(st, who, asks...)
+}
+
+// moveRouterVMs gives the VMs of a virtual router to its new owner, whose quotas
+// they must fit in.
+func (c *Cloud) moveRouterVMs(tx *store.Tx, who auth.Caller, router int, m one.Meta) error {
 	for _, id := range tx.VRouterVMs.List(router) {
-		if v, ok := tx.VMs.Get(id); ok {
-			h := v.Head()
-			h.UID, h.UName, h.GID, h.GName = m.UID, m.UName, m.GID, m.GName
-			tx.PutOwned(v.WithHead(h))
+		v, ok := tx.VMs.Get(id)
+		if !ok {
+			continue
+		}
+		h := v.Head()
+		h.UID, h.UName, h.GID, h.GName = m.UID, m.UName, m.GID, m.GName
+		tx.PutOwned(v.WithHead(h))
+		if err := c.checkMovedQuota(&tx.State, who, one.KindVM, v.Head(), h); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -237,7 +247,7 @@ func (c *Cloud) Lock(ctx context.Context, who auth.Caller, kind one.Kind, id, le
 				return errs.New(errs.Action, "Error trying to lock the resource.").About(id)
 			}
 		}
-		m.Lock = one.Lock{Level: one.LockLevel(level), Owner: who.UID, Time: c.now().Unix(), ReqID: -1}
+		m.Lock = one.Lock{Level: one.LockLevel(level), Owner: who.UID, Time: c.now().Unix(), ReqID: who.ReqID}
 		tx.PutOwned(o.WithHead(m))
 		return nil
 	})

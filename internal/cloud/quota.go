@@ -16,21 +16,25 @@ import (
 // refusal takes it back. The user is checked first, then the group; user 0 and
 // group 0 have no limits. Source: identity reference §10.3.
 func (c *Cloud) checkQuota(st *store.State, callerUID, uid, gid int, req one.Usage) error {
-	if uid != one.OneadminID {
-		if u, ok := st.Users.Get(uid); ok {
-			if reason := overQuota(u.Quotas, st.Quotas.At("user"), st.UserUsage(uid), req); reason != "" {
-				return errs.Denied(callerUID, "user ["+strconv.Itoa(uid)+"] "+reason)
-			}
-		}
-	}
-	if gid != one.OneadminID {
-		if g, ok := st.Groups.Get(gid); ok {
-			if reason := overQuota(g.Quotas, st.Quotas.At("group"), st.GroupUsage(gid), req); reason != "" {
-				return errs.Denied(callerUID, "group ["+strconv.Itoa(gid)+"] "+reason)
-			}
-		}
+	if reason := quotaExcess(st, uid, gid, req); reason != "" {
+		return errs.Denied(callerUID, reason)
 	}
 	return nil
+}
+
+// quotaExcess is checkQuota for those who word the refusal themselves; "" is none.
+func quotaExcess(st *store.State, uid, gid int, req one.Usage) string {
+	if u, ok := st.Users.Get(uid); ok && uid != one.OneadminID {
+		if reason := overQuota(u.Quotas, st.Quotas.At("user"), st.UserUsage(uid), req); reason != "" {
+			return "user [" + strconv.Itoa(uid) + "] " + reason
+		}
+	}
+	if g, ok := st.Groups.Get(gid); ok && gid != one.OneadminID {
+		if reason := overQuota(g.Quotas, st.Quotas.At("group"), st.GroupUsage(gid), req); reason != "" {
+			return "group [" + strconv.Itoa(gid) + "] " + reason
+		}
+	}
+	return ""
 }
 
 // overQuota compares sums with limits in the order of the reference's table and

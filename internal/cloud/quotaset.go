@@ -3,7 +3,7 @@ package cloud
 import (
 	"context"
 	"maps"
-	"strconv"
+	"strings"
 
 	"github.com/trifid-cloud/trifid/internal/auth"
 	"github.com/trifid-cloud/trifid/internal/errs"
@@ -38,7 +38,7 @@ func (c *Cloud) SetGroupQuota(ctx context.Context, who auth.Caller, id int, t *t
 // state they stand in.
 func (c *Cloud) SetDefaultQuota(ctx context.Context, who auth.Caller, of string, t *tmpl.Template) (*View, error) {
 	if !who.PrimaryAdmin() {
-		return nil, errs.New(errs.Authorization, "The default quotas can only be updated by users in the oneadmin group")
+		return nil, errs.Denied(who.UID, "The default quotas can only be updated by users in the oneadmin group")
 	}
 	err := c.update(ctx, func(tx *store.Tx) error {
 		var q one.Quotas
@@ -130,11 +130,20 @@ func limits(section string, v tmpl.Vector, absent float64, metrics ...string) ([
 		if !ok || s == "" {
 			continue
 		}
-		f, err := strconv.ParseFloat(s, 64)
-		if err != nil || f < 0 && f != one.QuotaDefault && f != one.QuotaUnlimited || f == one.QuotaDefault && absent == one.QuotaUnlimited {
-			return nil, errs.New(errs.Internal, "Negative limits or bad format in quota %s", (*tmpl.Template)(nil).WithVector(section, v).Text())
+		f, ok := tmpl.ParseNumber(s)
+		if !ok || f < 0 && f != one.QuotaDefault && f != one.QuotaUnlimited || f == one.QuotaDefault && absent == one.QuotaUnlimited {
+			return nil, errs.New(errs.Internal, "Negative limits or bad format in quota %s = [ %s ]", section, listed(v))
 		}
 		out[i] = f
 	}
 	return out, nil
+}
+
+// listed renders a vector in one line, for messages.
+func listed(v tmpl.Vector) string {
+	pairs := make([]string, len(v))
+	for i, p := range v {
+		pairs[i] = p.Name + "=" + p.Value
+	}
+	return strings.Join(pairs, ",")
 }

@@ -27,10 +27,15 @@ func autoRequirements(t, user *tmpl.Template) (*tmpl.Template, error) {
 		ds = append(ds, "("+strings.Join(dss, " | ")+")")
 	}
 	cloud := "!(PUBLIC_CLOUD = YES)"
+	var types []string
 	for _, p := range user.Vectors("PUBLIC_CLOUD") {
 		if typ := p.Get("TYPE"); typ != "" {
-			cloud = "(!(PUBLIC_CLOUD = YES) | (PUBLIC_CLOUD = YES & (HYPERVISOR = " + typ + ")))"
+			types = append(types, "HYPERVISOR = "+typ)
 		}
+	}
+	if types != nil {
+		// Operators bind alike, from the left: public hosts need not be in the clusters.
+		cloud += " | (PUBLIC_CLOUD = YES & (" + strings.Join(types, " | ") + "))"
 	}
 	host = append(host, cloud)
 	if pin := strings.ToUpper(t.Vector("TOPOLOGY").Get("PIN_POLICY")); pin != "" && pin != "NONE" {

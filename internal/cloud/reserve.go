@@ -67,7 +67,10 @@ func (c *Cloud) reserve(tx *store.Tx, who auth.Caller, parent *one.VNet, t *tmpl
 // reservationTarget returns the network a reservation goes to.
 func (c *Cloud) reservationTarget(tx *store.Tx, who auth.Caller, parent *one.VNet, t *tmpl.Template) (*one.VNet, error) {
 	if s := t.Get("NETWORK_ID"); s != "" {
-		id, _ := atoi(s)
+		id, isID := atoi(s)
+		if !isID {
+			return nil, errs.New(errs.Action, "Wrong NETWORK_ID %q for reservation: expected the id of a network", s).About(parent.ID)
+		}
 		n, ok := tx.VNets.Get(id)
 		if !ok {
 			return nil, errs.NotFound(one.KindNet, id)

@@ -2,6 +2,8 @@ package cloud
 
 import (
 	"context"
+	"math"
+	"strings"
 
 	"github.com/trifid-cloud/trifid/internal/auth"
 	"github.com/trifid-cloud/trifid/internal/errs"
@@ -18,6 +20,9 @@ func (c *Cloud) ResizeVM(ctx context.Context, who auth.Caller, id int, change *t
 		v, err := c.vmFor(&tx.State, who, id, "resize")
 		if err != nil {
 			return err
+		}
+		if attr, bad := vmRestricted.CheckCreate(change); bad && !who.Admin {
+			return errs.Denied(who.UID, "Template includes a restricted attribute "+attr)
 		}
 		switch v.State {
 		case one.VMInit, one.VMPending, one.VMHold, one.VMCloning, one.VMCloningFailure, one.VMPoweroff, one.VMUndeployed:
@@ -36,7 +41,7 @@ func (c *Cloud) ResizeVM(ctx context.Context, who auth.Caller, id int, change *t
 		}
 		cpu, mem, vcpu, err := readCapacity(change)
 		if err != nil {
-			return errs.New(errs.Action, "%s", err).About(id)
+			return errs.New(errs.Action, "%s", strings.Replace(err.Error(), " attribute must", " must", 1)).About(id)
 		}
 		n := *v
 		for k, s := range map[string]string{"CPU": cpu, "MEMORY": mem, "VCPU": vcpu} {
@@ -46,8 +51,7 @@ func (c *Cloud) ResizeVM(ctx context.Context, who auth.Caller, id int, change *t
 		}
 		if v.State == one.VMPoweroff {
 			if h, ok := tx.Hosts.Get(v.HostID()); ok {
-				grown := n.Capacity().Sub(v.Capacity())
-				if reason := misfit(&tx.State, h, grown); reason != "" && (grown.CPU > 0 || grown.Memory > 0) {
+				if reason := misfitGrown(&tx.State, h, n.Capacity().Sub(v.Capacity())); reason != "" {
 					return errs.New(errs.Action, "VM [%d] does not fit in HOST [%d]. %s", id, h.ID, reason).About(id)
 				}
 			}
@@ -59,7 +63,25 @@ func (c *Cloud) ResizeVM(ctx context.Context, who auth.Caller, id int, change *t
 	})
 }
 
-// grownBy returns what is used more after a change than before.
+// misfitGrown tells why what a VM on a host grows by does not fit, "" if it does.
+// What does not grow fits, even on a host that holds more than it has.
+func misfitGrown(st *store.State, h *one.Host, by one.Capacity) string {
+	for _, n := range []*int64{&by.CPU, &by.Memory} {
+		if *n <= 0 {
+			*n = math.MinInt64 / 2
+		}
+	}
+	return misfit(st, h, by)
+}
+
+// grownBy returns what of a VM's capacity and disks is used more after a change
+// than before.
 func grownBy(before, after one.Usage) one.Usage {
-	return one.Usage{VM: after.VM.Plus(before.VM, -1)}
+	grown := one.Usage{VM: after.VM.Plus(before.VM, -1), Datastores: map[int]one.DatastoreQuota{}}
+	for id, q := range after.Datastores {
+		if more := q.Size - before.Datastores[id].Size; more > 0 {
+			grown.Datastores[id] = one.DatastoreQuota{Size: more}
+		}
+	}
+	return grown
 }

@@ -21,7 +21,7 @@ func (c *Cloud) AllocateTemplate(ctx context.Context, who auth.Caller, t *tmpl.T
 			return errs.Denied(who.UID, "VM Template includes a restricted attribute "+attr)
 		}
 		var err error
-		id, err = c.newTemplate(tx, who, one.TrimName(t.Get("NAME")), t.Without("NAME"))
+		id, err = c.newTemplate(tx, who, t.Get("NAME"), t.Without("NAME"))
 		return err
 	})
 	return id, err
@@ -29,16 +29,14 @@ func (c *Cloud) AllocateTemplate(ctx context.Context, who auth.Caller, t *tmpl.T
 
 // newTemplate stores a template under a name that is free among the caller's.
 func (c *Cloud) newTemplate(tx *store.Tx, who auth.Caller, name string, body *tmpl.Template) (int, error) {
-	if name == "" {
-		return -1, errs.New(errs.Internal, "No NAME in template")
-	}
-	if err := one.CheckName(name); err != nil {
-		return -1, errs.Wrap(errs.Internal, err)
+	name, err := checkedName(name)
+	if err != nil {
+		return -1, err
 	}
 	if err := checkFreeName(&tx.State, one.KindTemplate, who.UID, name); err != nil {
 		return -1, err
 	}
-	body, err := c.encrypt(one.KindTemplate, body)
+	body, err = c.encrypt(one.KindTemplate, body)
 	if err != nil {
 		return -1, errs.Wrap(errs.Internal, err)
 	}
@@ -119,13 +117,10 @@ func (c *Cloud) CloneTemplate(ctx context.Context, who auth.Caller, id int, name
 		if !ok {
 			return errs.NotFound(one.KindTemplate, id)
 		}
-		if err := c.allow(&tx.State, who, target(t), one.Use); err != nil {
+		err := c.allowAll(&tx.State, who, ask{target(t), one.Use}, ask{auth.Creation(one.KindTemplate, who), one.Create})
+		if err != nil {
 			return err
 		}
-		if err := c.allowCreate(&tx.State, who, one.KindTemplate); err != nil {
-			return err
-		}
-		var err error
 		newID, err = c.cloneTemplate(tx, who, t, name, recursive, false)
 		return err
 	})
@@ -133,6 +128,7 @@ func (c *Cloud) CloneTemplate(ctx context.Context, who auth.Caller, id int, name
 }
 
 func (c *Cloud) cloneTemplate(tx *store.Tx, who auth.Caller, t *one.VMTemplate, name string, recursive, persistent bool) (int, error) {
+	name = one.TrimName(name)
 	body := t.Template
 	if recursive {
 		disks := body.Vectors("DISK")
@@ -187,13 +183,12 @@ func (c *Cloud) instantiate(tx *store.Tx, who auth.Caller, id int, n instantiati
 	if !ok {
 		return nil, errs.NotFound(one.KindTemplate, id)
 	}
-	if err := c.allow(&tx.State, who, target(t), one.Use); err != nil {
-		return nil, err
+	asks := []ask{{target(t), one.Use}}
+	if n.persistent || n.extra.Len() > 0 && n.service < 0 && n.vrouter < 0 {
+		asks = append(asks, ask{auth.Creation(one.KindTemplate, who), one.Create})
 	}
-	if n.extra.Len() > 0 && n.service < 0 && n.vrouter < 0 {
-		if err := c.allowCreate(&tx.State, who, one.KindTemplate); err != nil {
-			return nil, err
-		}
+	if err := c.allowAll(&tx.State, who, asks...); err != nil {
+		return nil, err
 	}
 	if t.Template.Bool("VROUTER") != (n.vrouter >= 0) {
 		if n.vrouter >= 0 {
@@ -201,7 +196,7 @@ func (c *Cloud) instantiate(tx *store.Tx, who auth.Caller, id int, n instantiati
 		}
 		return nil, errs.New(errs.Action, "Virtual router templates cannot be instantiated").About(id)
 	}
-	who, extra, err := c.actAs(tx, who, n.extra)
+	as, extra, err := c.actAs(tx, who, n.extra)
 	if err != nil {
 		return nil, err
 	}
@@ -237,38 +232,41 @@ func (c *Cloud) instantiate(tx *store.Tx, who auth.Caller, id int, n instantiati
 	} else {
 		body = body.With("NAME", source.Name+"-"+itoa(tx.Counters.At("vm")))
 	}
-	return c.createVM(tx, who, NewVM{Template: body, Hold: n.hold, Service: n.service, Role: n.role, VRouter: n.vrouter})
+	return c.createVM(tx, who, NewVM{Template: body, Owner: as, Hold: n.hold, Service: n.service, Role: n.role, VRouter: n.vrouter})
 }
 
 // actAs takes AS_UID and AS_GID out of the extra template and returns the caller
-// they ask to act as. Source: identity reference §6.4.
+// for whom they ask to create: what is created is his and charged to him, but
+// rights are those of who asks. Source: identity reference §6.4.
 func (c *Cloud) actAs(tx *store.Tx, who auth.Caller, extra *tmpl.Template) (auth.Caller, *tmpl.Template, error) {
-	if !extra.Has("AS_UID") && !extra.Has("AS_GID") {
-		return who, extra, nil
-	}
 	as := who
+	var asks []ask
 	if s, ok := extra.Lookup("AS_UID"); ok {
-		id, _ := atoi(s)
+		id, isID := atoi(s)
 		u, found := tx.Users.Get(id)
-		if !found {
-			return who, nil, errs.NotFound(one.KindUser, id)
+		if !isID || !found {
+			return who, nil, noSuch(one.KindUser, "AS_UID", s)
 		}
-		if err := c.allow(&tx.State, who, userTarget(u), one.Manage); err != nil {
-			return who, nil, err
-		}
+		asks = append(asks, ask{userTarget(u), one.Manage})
 		as = auth.CallerOf(&tx.State, u)
 		as.From, as.ReqID = who.From, who.ReqID
 	}
 	if s, ok := extra.Lookup("AS_GID"); ok {
-		id, _ := atoi(s)
+		id, isID := atoi(s)
 		g, found := tx.Groups.Get(id)
-		if !found {
-			return who, nil, errs.NotFound(one.KindGroup, id)
+		if !isID || !found {
+			return who, nil, noSuch(one.KindGroup, "AS_GID", s)
 		}
-		if err := c.allow(&tx.State, who, groupTarget(id), one.Manage); err != nil {
-			return who, nil, err
-		}
+		asks = append(asks, ask{groupTarget(id), one.Manage})
 		as.GID, as.GName = g.ID, g.Name
 	}
-	return as, extra.Without("AS_UID", "AS_GID"), nil
+	return as, extra.Without("AS_UID", "AS_GID"), c.allowAll(&tx.State, who, asks...)
+}
+
+// noSuch refuses an attribute that is to name an object by its id.
+func noSuch(kind one.Kind, attr, value string) error {
+	if id, isID := atoi(value); isID && id >= 0 {
+		return errs.NotFound(kind, id)
+	}
+	return errs.New(errs.Internal, "Wrong %s %q: expected the id of a %s", attr, value, kind.Object())
 }

@@ -63,6 +63,9 @@ func (c *Cloud) UpdateVMConf(ctx context.Context, who auth.Caller, id int, chang
 		if err := checkBootOrder(n.Template); err != nil {
 			return errs.New(errs.Internal, "%s", err).About(id)
 		}
+		if err := checkVideo(n.Template); err != nil {
+			return errs.New(errs.Internal, "%s", err).About(id)
+		}
 		changed, err := c.newContext(tx, who, &n, v.Template.Vector("CONTEXT"), change.Vector("CONTEXT"), appendMode == 1)
 		if err != nil {
 			return err

@@ -32,6 +32,11 @@ func (c *Cloud) UserInfo(who auth.Caller, id int) (*View, *one.User, error) {
 // AllocateUser creates a user: driver "" means core; the first of groups is the
 // primary one, none means the default. Source: XML-RPC reference §7.12.
 func (c *Cloud) AllocateUser(ctx context.Context, who auth.Caller, name, password, driver string, groups []int) (int, error) {
+	// The password is hashed outside of the transaction, and only for those who
+	// may create users: a hash is slow on purpose.
+	if err := c.allowNewUser(c.store.View(), who, groups); err != nil {
+		return -1, err
+	}
 	stored, err := storedPassword(firstOf(driver, "core"), password)
 	if err != nil {
 		return -1, err
@@ -42,25 +47,10 @@ func (c *Cloud) AllocateUser(ctx context.Context, who auth.Caller, name, passwor
 	}
 	id := -1
 	err = c.update(ctx, func(tx *store.Tx) error {
-		if err := c.allowCreate(&tx.State, who, one.KindUser); err != nil {
+		if err := c.allowNewUser(&tx.State, who, groups); err != nil {
 			return err
 		}
-		if len(groups) == 0 {
-			groups = []int{who.GID}
-			if who.PrimaryAdmin() {
-				groups = []int{one.UsersGroupID}
-			}
-		}
-		for _, g := range groups {
-			if _, ok := tx.Groups.Get(g); !ok {
-				return errs.NotFound(one.KindGroup, g)
-			}
-			if g != who.GID {
-				if err := c.allow(&tx.State, who, groupTarget(g), one.Manage); err != nil {
-					return err
-				}
-			}
-		}
+		groups := groupsOfNew(who, groups)
 		if err := one.CheckUserName(name); err != nil {
 			return errs.Wrap(errs.Internal, err)
 		}
@@ -78,6 +68,31 @@ func (c *Cloud) AllocateUser(ctx context.Context, who auth.Caller, name, passwor
 	return id, err
 }
 
+// groupsOfNew returns the groups of a new user: those given, else the default.
+func groupsOfNew(who auth.Caller, groups []int) []int {
+	switch {
+	case len(groups) > 0:
+		return groups
+	case who.PrimaryAdmin():
+		return []int{one.UsersGroupID}
+	}
+	return []int{who.GID}
+}
+
+// allowNewUser refuses unless the caller may create a user in the groups.
+func (c *Cloud) allowNewUser(st *store.State, who auth.Caller, groups []int) error {
+	asks := []ask{{auth.Creation(one.KindUser, who), one.Create}}
+	for _, g := range groupsOfNew(who, groups) {
+		if _, ok := st.Groups.Get(g); !ok {
+			return errs.NotFound(one.KindGroup, g)
+		}
+		if g != who.GID {
+			asks = append(asks, ask{groupTarget(g), one.Manage})
+		}
+	}
+	return c.allowAll(st, who, asks...)
+}
+
 func sortedSet(ns []int) []int {
 	out := slices.Clone(ns)
 	slices.Sort(out)
@@ -85,19 +100,20 @@ func sortedSet(ns []int) []int {
 }
 
 // storedPassword returns what is kept of a password for a driver: an argon2id
-// hash for core (a hash of the reference is taken as it is), else the text.
+// hash for core, else the text. What a server_cipher user's client gives is the
+// hash of its secret already. Source: identity reference §2 and §4.3.
 func storedPassword(driver, password string) (string, error) {
 	if !drivers[driver] {
 		return "", errs.New(errs.Internal, "Authentication driver %q is not defined; expected core, public, ssh, x509, ldap, server_cipher or server_x509", driver)
 	}
-	if driver != "core" && driver != "server_cipher" {
-		return password, nil
+	if driver == "ldap" && password == "" {
+		return "", nil // the directory knows it
 	}
 	if err := one.CheckPassword(password); err != nil {
 		return "", errs.Wrap(errs.Internal, err)
 	}
-	if driver == "server_cipher" {
-		return auth.SHA256Hex(password), nil
+	if driver != "core" {
+		return password, nil
 	}
 	return auth.HashPassword(password)
 }
@@ -110,7 +126,7 @@ func (c *Cloud) changeUser(ctx context.Context, who auth.Caller, id int, r one.R
 			return err
 		}
 		n := *u
-		n.Groups, n.Tokens = slices.Clone(u.Groups), slices.Clone(u.Tokens)
+		n.Tokens = slices.Clone(u.Tokens)
 		if err := f(tx, &n); err != nil {
 			return err
 		}
@@ -134,6 +150,9 @@ func (c *Cloud) SetPassword(ctx context.Context, who auth.Caller, id int, passwo
 		return err
 	}
 	return c.changeUser(ctx, who, id, one.Manage, func(_ *store.Tx, n *one.User) error {
+		if n.AuthDriver != u.AuthDriver {
+			return errs.New(errs.Action, "The authentication driver of the user has just been changed to %s: set the password again", n.AuthDriver).About(id)
+		}
 		n.Password, n.Tokens = stored, nil
 		return nil
 	})
@@ -141,6 +160,9 @@ func (c *Cloud) SetPassword(ctx context.Context, who auth.Caller, id int, passwo
 
 // SetAuth gives a user another driver, and another password unless it is "".
 func (c *Cloud) SetAuth(ctx context.Context, who auth.Caller, id int, driver, password string) error {
+	if _, err := c.userFor(c.store.View(), who, id, one.Admin); err != nil {
+		return err
+	}
 	if !drivers[driver] {
 		return errs.New(errs.Action, "Authentication driver %q is not defined", driver).About(id)
 	}
@@ -179,14 +201,7 @@ func (c *Cloud) SetGroup(ctx context.Context, who auth.Caller, id, gid int) erro
 	if gid < 0 {
 		return errs.New(errs.API, "Wrong group ID").About(gid)
 	}
-	return c.changeUser(ctx, who, id, one.Manage, func(tx *store.Tx, n *one.User) error {
-		g, ok := tx.Groups.Get(gid)
-		if !ok {
-			return errs.NotFound(one.KindGroup, gid)
-		}
-		if err := c.allow(&tx.State, who, groupTarget(gid), one.Use); err != nil {
-			return err
-		}
+	return c.changeMember(ctx, who, id, gid, one.Use, func(tx *store.Tx, n *one.User, g *one.Group) error {
 		if id == one.OneadminID && gid != one.OneadminID {
 			return errs.New(errs.Internal, "user [0] oneadmin cannot be moved outside of the group [0] oneadmin").About(id)
 		}
@@ -195,10 +210,41 @@ func (c *Cloud) SetGroup(ctx context.Context, who auth.Caller, id, gid int) erro
 		}
 		// The old primary group stays if the new one was a secondary one already.
 		if !n.InGroup(gid) {
+			if managesGroups(n.AuthDriver) {
+				return errs.New(errs.Action, "Groups cannot be manually managed for auth driver %s", n.AuthDriver).About(id)
+			}
 			c.leaveGroup(tx, n, n.GID)
 			n.Groups = insertInt(n.Groups, gid)
 		}
 		n.GID, n.GName = g.ID, g.Name
+		return nil
+	})
+}
+
+// managesGroups tells whether a driver says itself what groups its users are in.
+// Source: identity reference §4.7.
+func managesGroups(driver string) bool { return driver == "ldap" }
+
+// changeMember changes a copy of a user that the caller manages, in what concerns
+// a group on which the caller needs a right too.
+func (c *Cloud) changeMember(ctx context.Context, who auth.Caller, id, gid int, r one.Right, f func(*store.Tx, *one.User, *one.Group) error) error {
+	return c.update(ctx, func(tx *store.Tx) error {
+		u, ok := tx.Users.Get(id)
+		if !ok {
+			return errs.NotFound(one.KindUser, id)
+		}
+		g, ok := tx.Groups.Get(gid)
+		if !ok {
+			return errs.NotFound(one.KindGroup, gid)
+		}
+		if err := c.allowAll(&tx.State, who, ask{userTarget(u), one.Manage}, ask{groupTarget(gid), r}); err != nil {
+			return err
+		}
+		n := *u
+		if err := f(tx, &n, g); err != nil {
+			return err
+		}
+		tx.PutUser(&n)
 		return nil
 	})
 }
@@ -210,20 +256,16 @@ func (c *Cloud) leaveGroup(tx *store.Tx, u *one.User, gid int) {
 		n := *g
 		n.Admins = removeInt(g.Admins, u.ID)
 		tx.PutGroup(&n)
-		c.dropGroupAdmin(tx, gid, u.ID)
+		c.dropGroupAdmin(tx, u, gid)
 	}
 }
 
 // JoinGroup adds a user to a group (in) or takes it out.
 func (c *Cloud) JoinGroup(ctx context.Context, who auth.Caller, id, gid int, in bool) error {
-	return c.changeUser(ctx, who, id, one.Manage, func(tx *store.Tx, n *one.User) error {
-		if _, ok := tx.Groups.Get(gid); !ok {
-			return errs.NotFound(one.KindGroup, gid)
-		}
-		if err := c.allow(&tx.State, who, groupTarget(gid), one.Manage); err != nil {
-			return err
-		}
+	return c.changeMember(ctx, who, id, gid, one.Manage, func(tx *store.Tx, n *one.User, _ *one.Group) error {
 		switch {
+		case managesGroups(n.AuthDriver):
+			return errs.New(errs.Action, "Groups cannot be manually managed for auth driver %s", n.AuthDriver).About(id)
 		case in && n.InGroup(gid):
 			return errs.New(errs.Action, "User is already in this group").About(id)
 		case in:

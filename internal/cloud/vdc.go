@@ -48,24 +48,41 @@ func vdcRules(v *one.VDC) []one.ACLRule {
 // another VDC stands for as well stays: the original drops it, which takes away
 // a right that nobody revoked.
 func (c *Cloud) syncVDC(tx *store.Tx, old, now *one.VDC) {
-	want := vdcRules(now)
-	var kept []one.ACLRule
-	for _, v := range tx.VDCs.All() {
-		if v.ID != now.ID {
-			kept = append(kept, vdcRules(v)...)
+	had, want := ruleSet(old), ruleSet(now)
+	gone := map[one.ACLRule]bool{}
+	for r := range had {
+		if !want[r] {
+			gone[r] = true
 		}
 	}
-	same := func(r one.ACLRule) func(one.ACLRule) bool {
-		return func(o one.ACLRule) bool { return r.SameRule(o) }
+	if len(gone) > 0 {
+		for _, v := range tx.VDCs.All() {
+			if v.ID != now.ID {
+				for _, r := range vdcRules(v) {
+					delete(gone, r)
+				}
+			}
+		}
 	}
+	// In the order of the rules, not of a map: their ids follow from it.
 	for _, r := range vdcRules(old) {
-		if !slices.ContainsFunc(want, same(r)) && !slices.ContainsFunc(kept, same(r)) {
-			c.dropRules(tx, func(o *one.ACLRule) bool { return o.SameRule(r) })
+		if gone[r] {
+			c.dropRule(tx, r)
 		}
 	}
-	for _, r := range want {
-		c.addRule(tx, r)
+	for _, r := range vdcRules(now) {
+		if !had[r] {
+			c.addRule(tx, r)
+		}
 	}
+}
+
+func ruleSet(v *one.VDC) map[one.ACLRule]bool {
+	set := map[one.ACLRule]bool{}
+	for _, r := range vdcRules(v) {
+		set[r] = true
+	}
+	return set
 }
 
 // VDCInfo returns a VDC the caller may use, and the state it was read from.
@@ -96,10 +113,23 @@ func (c *Cloud) AllocateVDC(ctx context.Context, who auth.Caller, t *tmpl.Templa
 	return id, err
 }
 
-func (c *Cloud) changeVDC(ctx context.Context, who auth.Caller, id int, r one.Right, f func(*store.Tx, *one.VDC) error) error {
+// changeVDC changes a copy of a VDC on which the caller has a right, and what else
+// the call asks for (asked may be nil), and brings the rules along.
+func (c *Cloud) changeVDC(ctx context.Context, who auth.Caller, id int, r one.Right, asked func(*store.State) ([]ask, error), f func(*store.Tx, *one.VDC) error) error {
 	return c.update(ctx, func(tx *store.Tx) error {
-		v, err := c.vdcFor(&tx.State, who, id, r)
-		if err != nil {
+		v, ok := tx.VDCs.Get(id)
+		if !ok {
+			return errs.NotFound(one.KindVDC, id)
+		}
+		asks := []ask{{vdcTarget(id), r}}
+		if asked != nil {
+			more, err := asked(&tx.State)
+			if err != nil {
+				return err
+			}
+			asks = append(asks, more...)
+		}
+		if err := c.allowAll(&tx.State, who, asks...); err != nil {
 			return err
 		}
 		n := *v
@@ -117,7 +147,7 @@ func (c *Cloud) changeVDC(ctx context.Context, who auth.Caller, id int, r one.Ri
 
 // UpdateVDC replaces (0) or merges (1) a VDC's template.
 func (c *Cloud) UpdateVDC(ctx context.Context, who auth.Caller, id int, change *tmpl.Template, appendMode int) error {
-	return c.changeVDC(ctx, who, id, one.Manage, func(_ *store.Tx, n *one.VDC) error {
+	return c.changeVDC(ctx, who, id, one.Manage, nil, func(_ *store.Tx, n *one.VDC) error {
 		body, err := c.mergeUpdate(who, one.KindVDC, nil, n.Template, change, appendMode)
 		n.Template = body
 		return err
@@ -126,7 +156,7 @@ func (c *Cloud) UpdateVDC(ctx context.Context, who auth.Caller, id int, change *
 
 // RenameVDC gives a VDC another name.
 func (c *Cloud) RenameVDC(ctx context.Context, who auth.Caller, id int, name string) error {
-	return c.changeVDC(ctx, who, id, one.Manage, func(tx *store.Tx, n *one.VDC) error {
+	return c.changeVDC(ctx, who, id, one.Manage, nil, func(tx *store.Tx, n *one.VDC) error {
 		if err := renamed(&tx.VDCNames, one.KindVDC, id, n.Name, name); err != nil {
 			return err
 		}
@@ -156,10 +186,13 @@ func (c *Cloud) DeleteVDC(ctx context.Context, who auth.Caller, id int) error {
 
 // SetVDCGroup puts a group into a VDC (in) or takes it out.
 func (c *Cloud) SetVDCGroup(ctx context.Context, who auth.Caller, id, gid int, in bool) error {
-	return c.changeVDC(ctx, who, id, one.Admin, func(tx *store.Tx, n *one.VDC) error {
-		if _, err := c.groupFor(&tx.State, who, gid, one.Admin); err != nil {
-			return err
+	asked := func(st *store.State) ([]ask, error) {
+		if _, ok := st.Groups.Get(gid); !ok {
+			return nil, errs.NotFound(one.KindGroup, gid)
 		}
+		return []ask{{groupTarget(gid), one.Admin}}, nil
+	}
+	return c.changeVDC(ctx, who, id, one.Admin, asked, func(_ *store.Tx, n *one.VDC) error {
 		has := slices.Contains(n.Groups, gid)
 		switch {
 		case in && has:
@@ -178,24 +211,27 @@ func (c *Cloud) SetVDCGroup(ctx context.Context, who auth.Caller, id, gid int, i
 // SetVDCResource puts a cluster, host, datastore or network (one.AllResources: all
 // of them) of a zone into a VDC (in) or takes it out.
 func (c *Cloud) SetVDCResource(ctx context.Context, who auth.Caller, id int, kind one.Kind, zone, resource int, in bool) error {
-	return c.changeVDC(ctx, who, id, one.Admin, func(tx *store.Tx, n *one.VDC) error {
-		if _, ok := tx.Zones.Get(zone); !ok {
-			return errs.NotFound(one.KindZone, zone)
+	asked := func(st *store.State) ([]ask, error) {
+		if _, ok := st.Zones.Get(zone); !ok {
+			return nil, errs.NotFound(one.KindZone, zone)
 		}
-		if err := c.allow(&tx.State, who, zoneTarget(zone), one.Admin); err != nil {
-			return err
+		asks := []ask{{zoneTarget(zone), one.Admin}}
+		if resource == one.AllResources || zone != c.cfg.Zone {
+			return asks, nil // there is nothing here to ask a right on
 		}
-		list := map[one.Kind]*[]one.VDCEntry{
-			one.KindCluster: &n.Clusters, one.KindHost: &n.Hosts, one.KindDatastore: &n.Datas, one.KindNet: &n.VNets,
-		}[kind]
-		if resource != one.AllResources {
-			t, err := resourceTarget(&tx.State, kind, resource)
-			if err != nil {
-				return err
+		t, err := resourceTarget(st, kind, resource)
+		if err != nil {
+			if in {
+				return nil, err
 			}
-			if err := c.allow(&tx.State, who, t, one.Admin); err != nil {
-				return err
-			}
+			return asks, nil // what is gone can still be taken out
+		}
+		return append(asks, ask{t, one.Admin}), nil
+	}
+	return c.changeVDC(ctx, who, id, one.Admin, asked, func(_ *store.Tx, n *one.VDC) error {
+		list := vdcList(n, kind)
+		if list == nil {
+			return errs.New(errs.Internal, "a VDC holds no resources of kind %s", kind).About(id)
 		}
 		e := one.VDCEntry{Zone: zone, ID: resource}
 		has := slices.Contains(*list, e)
@@ -213,6 +249,21 @@ func (c *Cloud) SetVDCResource(ctx context.Context, who auth.Caller, id int, kin
 		}
 		return nil
 	})
+}
+
+// vdcList returns a VDC's entries of a kind, nil for kinds it does not hold.
+func vdcList(v *one.VDC, kind one.Kind) *[]one.VDCEntry {
+	switch kind {
+	case one.KindCluster:
+		return &v.Clusters
+	case one.KindHost:
+		return &v.Hosts
+	case one.KindDatastore:
+		return &v.Datas
+	case one.KindNet:
+		return &v.VNets
+	}
+	return nil
 }
 
 // resourceTarget returns what a right on a VDC's resource is asked of.

@@ -3,6 +3,7 @@ package cloud
 import (
 	"context"
 	"strings"
+	"time"
 
 	"github.com/trifid-cloud/trifid/internal/agentapi"
 	"github.com/trifid-cloud/trifid/internal/auth"
@@ -67,7 +68,7 @@ func (c *Cloud) AllocateVM(ctx context.Context, who auth.Caller, t *tmpl.Templat
 		if attr, bad := vmRestricted.CheckCreate(t); bad && !who.Admin {
 			return errs.Denied(who.UID, "VM Template includes a restricted attribute "+attr)
 		}
-		v, err := c.createVM(tx, who, NewVM{Template: t, Hold: hold, Service: -1, VRouter: -1})
+		v, err := c.createVM(tx, who, NewVM{Template: t, Owner: who, Hold: hold, Service: -1, VRouter: -1})
 		if err != nil {
 			return err
 		}
@@ -137,6 +138,10 @@ func (c *Cloud) RecoverVM(ctx context.Context, who auth.Caller, id, operation in
 // Apply puts what became of a VM, with the effects on leases, images and quotas
 // and the lines of its log.
 func (c *Cloud) Apply(tx *store.Tx, who auth.Caller, old *one.VM, ch machine.Change) error {
+	ch = c.withoutHost(tx, ch)
+	if ch.VM.State == one.VMUndeployed && old.State != one.VMUndeployed {
+		ch.VM = withoutPort(ch.VM)
+	}
 	v := ch.VM
 	if v != old {
 		tx.PutVM(v)
@@ -148,8 +153,8 @@ func (c *Cloud) Apply(tx *store.Tx, who auth.Caller, old *one.VM, ch machine.Cha
 	if ch.Charge && !old.CountsAsRunning() && v.CountsAsRunning() {
 		u := v.Usage()
 		req := one.Usage{VM: one.VMQuota{RunningVMs: u.VM.RunningVMs, RunningCPU: u.VM.RunningCPU, RunningMemory: u.VM.RunningMemory}}
-		if err := c.checkQuota(&tx.State, who.UID, v.UID, v.GID, req); err != nil {
-			return errs.New(errs.Action, "%s", errs.Text(err)).About(v.ID)
+		if reason := quotaExcess(&tx.State, v.UID, v.GID, req); reason != "" {
+			return errs.New(errs.Action, "%s", reason).About(v.ID)
 		}
 	}
 	if ch.Op != "" {
@@ -165,6 +170,37 @@ func (c *Cloud) Apply(tx *store.Tx, who auth.Caller, old *one.VM, ch machine.Cha
 		c.vmLog(tx, v.ID, "[LCM][I]: New LCM state is "+v.LCM.String())
 	}
 	return nil
+}
+
+// withoutHost finishes at once what would have to be cleaned up by a host that is
+// gone: nobody else can, and the VM would wait for ever. That is so with VMs that
+// were stopped or undeployed when their host was removed.
+func (c *Cloud) withoutHost(tx *store.Tx, ch machine.Change) machine.Change {
+	v := ch.VM
+	if !v.Active(one.LCMEpilog) && !v.Active(one.LCMCleanupDelete) && !v.Active(one.LCMCleanupResubmit) {
+		return ch
+	}
+	if _, there := tx.Hosts.Get(v.HostID()); there {
+		return ch
+	}
+	done, ok := machine.Finish(v, true, "", c.now())
+	if !ok {
+		return ch
+	}
+	done.Charge, done.Log = ch.Charge, "Host is gone, its files of the VM are left to themselves."
+	return done
+}
+
+// withoutPort returns a VM whose graphics have no port: it is given one anew where
+// it runs next. Source: VM lifecycle reference §3.1.
+func withoutPort(v *one.VM) *one.VM {
+	g := v.Template.Vector("GRAPHICS")
+	if !g.Has("PORT") {
+		return v
+	}
+	n := *v
+	n.Template = v.Template.WithVector("GRAPHICS", g.Without("PORT"))
+	return &n
 }
 
 // askHost asks the VM's host for an operation that changes no state. It is an
@@ -201,9 +237,20 @@ func (c *Cloud) reviewCloning(tx *store.Tx, v *one.VM) {
 	if to == v.State {
 		return
 	}
-	n := refreshDisks(tx, v).WithState(to, one.LCMInit, c.now().UnixMilli())
-	tx.PutVM(n)
-	c.vmLog(tx, v.ID, "[VM][I]: New state is "+to.String())
+	n := v
+	if to != one.VMCloningFailure {
+		n = refreshDisks(tx, v)
+		tx.PutVM(n)
+		// Only now the sizes are known: a VM beyond its owner's quota waits for more.
+		if reason := quotaExcess(&tx.State, v.UID, v.GID, grownBy(v.Usage(), n.Usage())); reason != "" {
+			to = one.VMCloningFailure
+			n = v.WithUserTemplate(v.UserTemplate.With("ERROR", c.now().Format(time.ANSIC)+" : "+reason))
+		}
+	}
+	tx.PutVM(n.WithState(to, one.LCMInit, c.now().UnixMilli()))
+	if to != v.State {
+		c.vmLog(tx, v.ID, "[VM][I]: New state is "+to.String())
+	}
 }
 
 // refreshDisks writes into a VM's disks what was not known before their images
@@ -224,6 +271,9 @@ func refreshDisks(tx *store.Tx, v *one.VM) *one.VM {
 		}
 		changed = true
 		n := d.With("SOURCE", img.Source).With("FORMAT", img.Format).With("IMAGE_STATE", itoa(int(img.State)))
+		if n.Get("SIZE") == "0" {
+			n = n.Without("SIZE") // nothing was known of it, and nothing asked for
+		}
 		if !d.Has("DRIVER") || d.Get("DRIVER") == d.Get("FORMAT") {
 			n = n.With("DRIVER", img.Format)
 		}

@@ -2,6 +2,7 @@ package cloud
 
 import (
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -41,18 +42,19 @@ type draft struct {
 // NewVM says what VM to create.
 type NewVM struct {
 	Template *tmpl.Template
+	Owner    auth.Caller // whose it is to be
 	Hold     bool
 	Service  int    // OneFlow service it belongs to, -1 for none
 	Role     string // its role there
 	VRouter  int    // virtual router it belongs to, -1 for none
 }
 
-// createVM makes a VM for the caller inside a transaction: parses and completes
-// the template, takes leases and images, checks quotas.
+// createVM makes a VM inside a transaction, with the rights of the caller: parses
+// and completes the template, takes leases and images, checks the owner's quotas.
 // Source: VM lifecycle reference §2.
 func (c *Cloud) createVM(tx *store.Tx, who auth.Caller, n NewVM) (*one.VM, error) {
 	id := tx.NextID("vm", 0)
-	d := &draft{c: c, tx: tx, who: who, id: id, stime: c.now().Unix(), in: n.Template.Without("NAME"), owner: c.newMeta(who, id, "")}
+	d := &draft{c: c, tx: tx, who: who, id: id, stime: c.now().Unix(), in: n.Template.Without("NAME"), owner: c.newMeta(n.Owner, id, "")}
 	name := one.TrimName(n.Template.Get("NAME"))
 	if name == "" {
 		name = firstOf(n.Template.Get("TEMPLATE_NAME"), "one") + "-" + itoa(id)
@@ -126,15 +128,15 @@ func (d *draft) parse() error {
 
 // capacity checks and normalises CPU, MEMORY and VCPU and the costs.
 func (d *draft) capacity() error {
+	if !d.in.Has("MEMORY") {
+		return errMemory
+	}
 	cpu, mem, vcpu, err := readCapacity(d.in)
 	if err != nil {
 		return err
 	}
 	if cpu == "" {
-		return fmt.Errorf("CPU attribute must be a positive float or integer value.")
-	}
-	if mem == "" {
-		return fmt.Errorf("MEMORY attribute must be a positive integer value.")
+		return errCPU
 	}
 	d.out = d.out.With("CPU", cpu).With("MEMORY", mem)
 	if vcpu != "" {
@@ -150,27 +152,41 @@ func (d *draft) capacity() error {
 	return nil
 }
 
-// readCapacity reads CPU, MEMORY and VCPU of a template, normalised; "" for
-// those that are absent. Source: VM lifecycle reference §2.4.
+// Refusals of capacities. Source: VM lifecycle reference §2.4.
+var (
+	errMemory = errors.New("MEMORY attribute must be a positive integer value.")
+	errCPU    = errors.New("CPU attribute must be a positive float or integer value.")
+	errVCPU   = errors.New("VCPU attribute must be a positive integer value.")
+)
+
+// Bounds of capacities: more than any machine has, and far from where sums of
+// them overflow.
+const (
+	maxCPU      = 1 << 20
+	maxMemoryMB = 1 << 32
+)
+
+// readCapacity reads MEMORY, CPU and VCPU of a template, in the reference's order,
+// normalised; "" for those that are absent. Source: VM lifecycle reference §2.4.
 func readCapacity(t *tmpl.Template) (cpu, mem, vcpu string, err error) {
-	if s, ok := t.Lookup("CPU"); ok {
-		f, good := tmpl.ParseNumber(s)
-		if !good || f <= 0 {
-			return "", "", "", fmt.Errorf("CPU attribute must be a positive float or integer value.")
-		}
-		cpu = tmpl.FormatNumber(f)
-	}
 	if s, ok := t.Lookup("MEMORY"); ok {
 		n, e := strconv.ParseInt(strings.TrimSpace(s), 10, 64)
-		if e != nil || n <= 0 {
-			return "", "", "", fmt.Errorf("MEMORY attribute must be a positive integer value.")
+		if e != nil || n <= 0 || n > maxMemoryMB {
+			return "", "", "", errMemory
 		}
 		mem = strconv.FormatInt(n, 10)
 	}
+	if s, ok := t.Lookup("CPU"); ok {
+		f, good := tmpl.ParseNumber(s)
+		if !good || f <= 0 || f > maxCPU {
+			return "", "", "", errCPU
+		}
+		cpu = tmpl.FormatNumber(f)
+	}
 	if s, ok := t.Lookup("VCPU"); ok {
 		n, e := strconv.ParseInt(strings.TrimSpace(s), 10, 32)
-		if e != nil || n <= 0 {
-			return "", "", "", fmt.Errorf("VCPU attribute must be a positive integer value.")
+		if e != nil || n <= 0 || n > maxCPU {
+			return "", "", "", errVCPU
 		}
 		vcpu = strconv.FormatInt(n, 10)
 	}
@@ -234,6 +250,9 @@ func (d *draft) finish(v *one.VM) error {
 	if err := d.graphics(); err != nil {
 		return err
 	}
+	if err := checkVideo(d.out); err != nil {
+		return err
+	}
 	if rules := secGroupRules(&d.tx.State, d.out); len(rules) > 0 {
 		d.out = d.out.WithVectors("SECURITY_GROUP_RULE", rules)
 	}
@@ -271,6 +290,39 @@ func (d *draft) graphics() error {
 	return nil
 }
 
+// checkVideo checks VIDEO. Source: resources reference §1.5.
+func checkVideo(t *tmpl.Template) error {
+	v := t.Vector("VIDEO")
+	if len(v) == 0 {
+		return nil
+	}
+	typ := strings.ToLower(v.Get("TYPE"))
+	switch typ {
+	case "none", "vga", "cirrus", "virtio":
+	case "":
+		return errors.New("Video TYPE is required")
+	default:
+		return errors.New("Invalid video TYPE, should be either: none, vga, cirrus, or virtio")
+	}
+	if typ != "virtio" && (v.Has("IOMMU") || v.Has("ATS")) {
+		return errors.New("IOMMU and ATS are only available for virtio TYPE")
+	}
+	if s, ok := v.Lookup("VRAM"); ok {
+		if n, err := strconv.ParseUint(s, 10, 32); err != nil || n < 1024 {
+			return errors.New("Invalid VRAM value in VIDEO attribute, must be >= 1024")
+		}
+	}
+	if s, ok := v.Lookup("RESOLUTION"); ok {
+		w, h, _ := strings.Cut(s, "x")
+		for _, n := range []string{w, h} {
+			if n, err := strconv.ParseUint(n, 10, 16); err != nil || n == 0 {
+				return errors.New("Invalid RESOLUTION string format")
+			}
+		}
+	}
+	return nil
+}
+
 // checkBootOrder checks OS/BOOT. Source: resources reference §1.5.
 func checkBootOrder(t *tmpl.Template) error {
 	boot := t.Vector("OS").Get("BOOT")
@@ -283,9 +335,10 @@ func checkBootOrder(t *tmpl.Template) error {
 		num, ok := strings.CutPrefix(dev, "disk")
 		if !ok {
 			what, key = "NIC", "NIC_ID"
-			if num, ok = strings.CutPrefix(dev, "nic"); !ok {
-				return fmt.Errorf("Wrong OS/BOOT value: %q should be a comma-separated list of disk# or nic#", boot)
-			}
+			num, ok = strings.CutPrefix(dev, "nic")
+		}
+		if _, isNumber := atoi(num); !ok || !isNumber {
+			return fmt.Errorf("Wrong OS/BOOT value: \"%s\" should be a comma-separated list of disk# or nic#", boot)
 		}
 		found := false
 		for _, v := range t.Vectors(what) {

@@ -24,6 +24,14 @@ var (
 	}
 )
 
+// diskCoreAttrs are the keys of disks that only the core fills in. What a template
+// has under them is dropped: it comes of another VM, or of somebody who wants to
+// name files of the host or to be charged less.
+var diskCoreAttrs = []string{
+	"ALLOW_ORPHANS", "CLONE", "CLONE_TARGET", "CLONING", "CLUSTER_ID", "DATASTORE", "DATASTORE_ID", "DISK_SNAPSHOT_TOTAL_SIZE",
+	"DISK_TYPE", "IMAGE_STATE", "LN_TARGET", "ORIGINAL_SIZE", "PERSISTENT", "SAVE", "SIZE_PREV", "SOURCE", "TM_MAD",
+}
+
 // osMark marks the disks of OS images until devices are named; templates cannot
 // hold it because its name has a blank.
 const osMark = "OS IMAGE"
@@ -67,7 +75,7 @@ func (d *draft) attachDisks() error {
 // image disk with what image and datastore say. The image is taken for one more
 // VM; copying tells that its content is still being made.
 func (c *Cloud) resolveDisk(tx *store.Tx, who auth.Caller, v tmpl.Vector, id int) (full tmpl.Vector, copying bool, err error) {
-	v = v.With("DISK_ID", itoa(id))
+	v = v.Without(diskCoreAttrs...).With("DISK_ID", itoa(id))
 	if !v.Has("IMAGE_ID") && !v.Has("IMAGE") {
 		full, err = c.volatileDisk(v)
 		return full, false, err
@@ -104,7 +112,7 @@ func (c *Cloud) volatileDisk(v tmpl.Vector) (tmpl.Vector, error) {
 	if typ != "fs" && typ != "swap" {
 		return nil, fmt.Errorf("Unknown disk type %q: a DISK needs IMAGE_ID, IMAGE, or TYPE fs or swap", v.Get("TYPE"))
 	}
-	if n, err := strconv.ParseInt(v.Get("SIZE"), 10, 64); err != nil || n <= 0 {
+	if _, ok := sizeMB(v.Get("SIZE")); !ok {
 		return nil, fmt.Errorf("Size attribute in template is mandatory: DISK %s needs SIZE in MB, a positive number", v.Get("DISK_ID"))
 	}
 	format := firstOf(v.Get("FORMAT"), v.Get("DRIVER"), "raw")
@@ -144,12 +152,15 @@ func takeImage(tx *store.Tx, i *one.Image) (*one.Image, error) {
 	shareable := strings.EqualFold(i.Template.Get("PERSISTENT_TYPE"), "SHAREABLE") || strings.EqualFold(i.Template.Get("PERSISTENT_TYPE"), "IMMUTABLE")
 	next := i.State
 	switch i.State {
-	case one.ImageReady, one.ImageUsed, one.ImageClone:
+	case one.ImageReady:
 		next = one.ImageUsed
 		if i.Persistent {
 			next = one.ImageUsedPers
-		} else if i.State == one.ImageClone {
-			next = one.ImageClone
+		}
+	case one.ImageUsed:
+	case one.ImageClone:
+		if i.Persistent { // a VM must not write to what is being copied
+			return nil, fmt.Errorf("Cannot acquire image %d, it is persistent and already in use", i.ID)
 		}
 	case one.ImageLocked:
 		next = one.ImageLockedUsed
@@ -214,6 +225,7 @@ func releaseImage(tx *store.Tx, id int, stale bool) {
 
 // diskOfImage fills a DISK vector in from its image and datastore.
 func diskOfImage(v tmpl.Vector, i *one.Image, ds *one.Datastore, cfg Config) (tmpl.Vector, error) {
+	v = v.Without("FORMAT")
 	set := func(k, val string) {
 		if val != "" {
 			v = v.With(k, val)
@@ -288,8 +300,8 @@ func diskOfImage(v tmpl.Vector, i *one.Image, ds *one.Datastore, cfg Config) (tm
 func diskSize(v *tmpl.Vector, i *one.Image) error {
 	size := i.Size
 	if s := v.Get("SIZE"); s != "" && !i.Persistent && i.Type != one.ImageCDROM {
-		n, err := strconv.ParseInt(s, 10, 64)
-		if err != nil || n <= 0 {
+		n, ok := sizeMB(s)
+		if !ok {
 			return fmt.Errorf("Disk SIZE is not a valid integer")
 		}
 		// A smaller disk than its image cannot be made: the image's size stands.

@@ -20,6 +20,21 @@ var inheritFromNet = []string{
 	"VXLAN_MODE", "VXLAN_TEP", "VXLAN_MC", "CVLANS", "QINQ_TYPE", "TRUST", "SPOOFCHK",
 }
 
+// nicCoreAttrs are the keys of NICs that only the core fills in: what a network
+// and a lease say. What a template has under them is dropped: it comes of another
+// VM, or of somebody who wants to reach other parts of the host.
+var nicCoreAttrs = []string{
+	"ALIAS_ID", "ALIAS_IDS", "AR_ID", "BRIDGE", "BRIDGE_CONF", "BRIDGE_TYPE", "CLUSTER_ID", "CONF", "CVLANS", "EXTERNAL_IP",
+	"IP6_LINK", "IP_LINK_CONF", "OUTER_VLAN_ID", "OVS_BRIDGE_CONF", "PARENT_ID", "PHYDEV", "PREFIX_LENGTH", "QINQ_TYPE", "SPOOFCHK",
+	"TRUST", "VLAN_ID", "VLAN_TAGGED_ID", "VN_MAD", "VXLAN_MC", "VXLAN_MODE", "VXLAN_TEP",
+}
+
+// addressAttrs are the addresses a NIC may ask for; it gets those of its lease.
+var addressAttrs = []string{"IP", "IP6", "IP6_GLOBAL", "IP6_ULA", "MAC"}
+
+// networkAttrs are those that name a NIC's network.
+var networkAttrs = []string{"NETWORK", "NETWORK_ID", "NETWORK_UID", "NETWORK_UNAME"}
+
 // nicDefaultForbidden are the keys NIC_DEFAULT must not hold.
 var nicDefaultForbidden = []string{"NETWORK_ID", "NETWORK", "NETWORK_UID", "NETWORK_UNAME"}
 
@@ -35,7 +50,8 @@ func (d *draft) attachNICs() error {
 	nics := d.in.Vectors("NIC")
 	out := make([]tmpl.Vector, 0, len(nics))
 	for i, nic := range nics {
-		for _, p := range defaults {
+		nic = nic.Without(nicCoreAttrs...)
+		for _, p := range defaults.Without(nicCoreAttrs...) {
 			if !nic.Has(p.Name) {
 				nic = nic.With(p.Name, p.Value)
 			}
@@ -45,7 +61,7 @@ func (d *draft) attachNICs() error {
 			nic = nic.With("NAME", "NIC"+itoa(i))
 		}
 		if strings.EqualFold(nic.Get("NETWORK_MODE"), "auto") {
-			out = append(out, nic.With("NETWORK_MODE", "auto"))
+			out = append(out, nic.Without(networkAttrs...).With("NETWORK_MODE", "auto"))
 			continue
 		}
 		full, err := d.c.connectNIC(d.tx, d.who, d.owner, d.id, nic, false)
@@ -88,6 +104,7 @@ func (c *Cloud) connectAlias(tx *store.Tx, who auth.Caller, owner one.Meta, vm i
 		return nil, nil, fmt.Errorf("NIC named %s not found for alias", alias.Get("PARENT"))
 	}
 	p := nics[parent]
+	alias = alias.Without(nicCoreAttrs...)
 	number := 0
 	for _, s := range siblings {
 		if n, ok := atoi(s.Get("ALIAS_ID")); ok && s.Get("PARENT_ID") == p.Get("NIC_ID") {
@@ -133,15 +150,16 @@ func (c *Cloud) connectNIC(tx *store.Tx, who auth.Caller, owner one.Meta, vm int
 	if err != nil {
 		return nil, err
 	}
-	nic = leaseAttrs(nic, a, i).With("NETWORK_ID", itoa(n.ID)).With("NETWORK", n.Name).
-		With("BRIDGE", n.Bridge).With("BRIDGE_TYPE", n.BridgeType).With("VN_MAD", n.VNMad)
+	nic = leaseAttrs(nic.Without(addressAttrs...), a, i).With("NETWORK_ID", itoa(n.ID)).With("NETWORK", n.Name).
+		With("BRIDGE", firstOf(a.Attrs.Get("BRIDGE"), n.Bridge)).With("BRIDGE_TYPE", n.BridgeType).
+		With("VN_MAD", firstOf(a.Attrs.Get("VN_MAD"), n.VNMad))
 	set := func(k, v string) {
 		if v != "" {
 			nic = nic.With(k, v)
 		}
 	}
-	set("PHYDEV", n.PhyDev)
-	set("VLAN_ID", n.VLANID)
+	set("PHYDEV", firstOf(a.Attrs.Get("PHYDEV"), n.PhyDev))
+	set("VLAN_ID", firstOf(a.Attrs.Get("VLAN_ID"), n.VLANID))
 	set("OUTER_VLAN_ID", n.OuterVLANID)
 	if len(n.ClusterIDs) > 0 {
 		nic = nic.With("CLUSTER_ID", joinInts(n.ClusterIDs))

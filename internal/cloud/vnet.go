@@ -16,11 +16,12 @@ import (
 var vnetDrivers = map[string]struct {
 	bridgeType           string
 	bridge, phydev, vlan bool // mandatory
+	outer                bool // likewise OUTER_VLAN_ID
 }{
 	"dummy": {bridgeType: "linux", bridge: true}, "bridge": {bridgeType: "linux"}, "fw": {bridgeType: "linux"},
 	"ebtables": {bridgeType: "linux"}, "802.1Q": {bridgeType: "linux", phydev: true, vlan: true},
 	"vxlan": {bridgeType: "linux", phydev: true, vlan: true}, "ovswitch": {bridgeType: "openvswitch"},
-	"ovswitch_vxlan": {bridgeType: "openvswitch", phydev: true}, "elastic": {bridgeType: "linux"}, "nodeport": {bridgeType: "linux"},
+	"ovswitch_vxlan": {bridgeType: "openvswitch", phydev: true, outer: true}, "elastic": {bridgeType: "linux"}, "nodeport": {bridgeType: "linux"},
 }
 
 // AllocateVNet creates a network in a cluster (-1: the default one).
@@ -28,10 +29,7 @@ var vnetDrivers = map[string]struct {
 func (c *Cloud) AllocateVNet(ctx context.Context, who auth.Caller, t *tmpl.Template, cluster int) (int, error) {
 	id := -1
 	err := c.update(ctx, func(tx *store.Tx) error {
-		if err := c.allowCreate(&tx.State, who, one.KindNet); err != nil {
-			return err
-		}
-		cl, err := c.clusterForNew(tx, who, cluster)
+		cl, err := c.clusterForNew(tx, who, one.KindNet, cluster)
 		if err != nil {
 			return err
 		}
@@ -46,15 +44,15 @@ func (c *Cloud) AllocateVNet(ctx context.Context, who auth.Caller, t *tmpl.Templ
 }
 
 // clusterForNew returns the cluster a new host, datastore or network goes to; the
-// caller must be able to administer it.
-func (c *Cloud) clusterForNew(tx *store.Tx, who auth.Caller, cluster int) (int, error) {
+// caller must be able to create such an object and to administer the cluster.
+func (c *Cloud) clusterForNew(tx *store.Tx, who auth.Caller, kind one.Kind, cluster int) (int, error) {
 	if cluster < 0 {
 		cluster = one.DefaultCluster
 	}
 	if _, ok := tx.Clusters.Get(cluster); !ok {
 		return -1, errs.NotFound(one.KindCluster, cluster)
 	}
-	return cluster, c.allow(&tx.State, who, clusterTarget(cluster), one.Admin)
+	return cluster, c.allowAll(&tx.State, who, ask{auth.Creation(kind, who), one.Create}, ask{clusterTarget(cluster), one.Admin})
 }
 
 func (c *Cloud) newVNet(tx *store.Tx, who auth.Caller, t *tmpl.Template, clusters []int) (*one.VNet, error) {
@@ -83,7 +81,12 @@ func (c *Cloud) newVNet(tx *store.Tx, who auth.Caller, t *tmpl.Template, cluster
 	vlan := t.Get("VLAN_ID")
 	auto := t.Bool("AUTOMATIC_VLAN_ID") && vlan == ""
 	if auto {
-		vlan = freeVLAN(&tx.State, id, mad)
+		vlan = freeVLAN(&tx.State, id, mad, mad == "vxlan", func(n *one.VNet) string { return n.VLANID })
+	}
+	outer := t.Get("OUTER_VLAN_ID")
+	autoOuter := t.Bool("AUTOMATIC_OUTER_VLAN_ID") && outer == ""
+	if autoOuter {
+		outer = freeVLAN(&tx.State, id, mad, true, func(n *one.VNet) string { return n.OuterVLANID })
 	}
 	for _, m := range []struct {
 		missing bool
@@ -92,6 +95,7 @@ func (c *Cloud) newVNet(tx *store.Tx, who auth.Caller, t *tmpl.Template, cluster
 		{drv.bridge && t.Get("BRIDGE") == "", "BRIDGE is mandatory for driver " + mad},
 		{drv.phydev && t.Get("PHYDEV") == "", "PHYDEV is mandatory for driver " + mad},
 		{drv.vlan && vlan == "", "VLAN_ID (or AUTOMATIC_VLAN_ID) is mandatory for driver " + mad},
+		{drv.outer && outer == "", "OUTER_VLAN_ID (or AUTOMATIC) is mandatory for driver " + mad},
 	} {
 		if m.missing {
 			return nil, errs.New(errs.Internal, "%s", m.text)
@@ -106,17 +110,20 @@ func (c *Cloud) newVNet(tx *store.Tx, who auth.Caller, t *tmpl.Template, cluster
 	}
 	n := &one.VNet{
 		Meta: c.newMeta(who, id, name), ClusterIDs: clusters, Bridge: bridge, BridgeType: firstOf(t.Get("BRIDGE_TYPE"), drv.bridgeType),
-		State: one.VNetReady, ParentID: -1, VNMad: mad, PhyDev: t.Get("PHYDEV"), VLANID: vlan, OuterVLANID: t.Get("OUTER_VLAN_ID"),
-		VLANAutomatic: auto, Since: c.now().UnixMilli(),
+		State: one.VNetReady, ParentID: -1, VNMad: mad, PhyDev: t.Get("PHYDEV"), VLANID: vlan, OuterVLANID: outer,
+		VLANAutomatic: auto, OuterAutomatic: autoOuter, Since: c.now().UnixMilli(),
 	}
 	groups := joinSets(t.Get("SECURITY_GROUPS"), "0")
 	if err := c.checkSecGroups(&tx.State, groups); err != nil {
 		return nil, err
 	}
-	n.Template = t.Without("NAME", "AR", "AUTOMATIC_VLAN_ID").With("SECURITY_GROUPS", groups).
+	n.Template = t.Without("NAME", "AR", "AUTOMATIC_VLAN_ID", "AUTOMATIC_OUTER_VLAN_ID").With("SECURITY_GROUPS", groups).
 		With("BRIDGE", bridge).With("BRIDGE_TYPE", n.BridgeType)
 	if vlan != "" {
 		n.Template = n.Template.With("VLAN_ID", vlan)
+	}
+	if outer != "" {
+		n.Template = n.Template.With("OUTER_VLAN_ID", outer)
 	}
 	for _, v := range t.Vectors("AR") {
 		a, err := c.newAR(n, v)
@@ -140,16 +147,17 @@ func (c *Cloud) checkSecGroups(st *store.State, list string) error {
 }
 
 // freeVLAN returns a VLAN id that no other network of the driver has, from the
-// hint of the network's own id on. Source: resources reference §6.1.
-func freeVLAN(st *store.State, id int, mad string) string {
+// hint of the network's own id on; those of VXLAN have no upper bound that matters.
+// Source: resources reference §6.1.
+func freeVLAN(st *store.State, id int, mad string, vxlan bool, of func(*one.VNet) string) string {
 	used := map[string]bool{}
 	for _, n := range st.VNets.All() {
 		if n.VNMad == mad {
-			used[n.VLANID] = true
+			used[of(n)] = true
 		}
 	}
 	const first, span = 2, 4093
-	if mad == "vxlan" {
+	if vxlan {
 		for v := first + id; ; v++ {
 			if s := itoa(v); !used[s] {
 				return s
@@ -207,6 +215,8 @@ func (c *Cloud) UpdateVNet(ctx context.Context, who auth.Caller, id int, change 
 		}
 		if !n.OuterAutomatic {
 			u.OuterVLANID = body.Get("OUTER_VLAN_ID")
+		} else {
+			body = body.With("OUTER_VLAN_ID", n.OuterVLANID)
 		}
 		u.Template = body.With("BRIDGE", u.Bridge).With("BRIDGE_TYPE", u.BridgeType)
 		tx.PutVNet(&u)

@@ -61,5 +61,5 @@ func RequireAdminGroup(who auth.Caller, text string) error {
 	if who.PrimaryAdmin() {
 		return nil
 	}
-	return errs.New(errs.Authorization, "%s", text)
+	return errs.Denied(who.UID, text)
 }

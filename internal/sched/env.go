@@ -96,7 +96,8 @@ func (p *plan) datastoreEnv(d *one.Datastore) expr.Env {
 			if !ok {
 				return nil
 			}
-			return number(map[string]int64{"FREE_MB": free - p.disk[d.ID], "TOTAL_MB": total, "USED_MB": used + p.disk[d.ID]}[name])
+			given := p.disk[dsOn{d.ID, -1}]
+			return number(map[string]int64{"FREE_MB": free - given, "TOTAL_MB": total, "USED_MB": used + given}[name])
 		}
 		return nil
 	})
@@ -148,8 +149,8 @@ func (p *plan) value(text string, env expr.Env) int64 {
 }
 
 // chooseNet chooses one network for a NIC.
-func (p *plan) chooseNet(v *one.VM, h *one.Host, nic tmpl.Vector, used map[int]bool) (int, string) {
-	owner := p.caller(v.UID)
+func (p *plan) chooseNet(v *one.VM, exempt bool, h *one.Host, nic tmpl.Vector, used map[int]bool) (int, string) {
+	owner := p.caller(v.UID, exempt)
 	text := both(v.Template.Get("AUTOMATIC_NIC_REQUIREMENTS"), nic.Get("SCHED_REQUIREMENTS"))
 	reqs, err := p.requirements(text)
 	if err != "" {

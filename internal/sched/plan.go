@@ -26,7 +26,9 @@ func waiting(st *store.State, r *round) []*one.VM {
 		if _, hopeless := r.stuck[id]; hopeless {
 			return
 		}
-		if v.State == one.VMPending || v.Resched && (v.Running() || v.Active(one.LCMUnknown) || v.State == one.VMPoweroff) {
+		// One that is off would be started by being moved: it stays marked, and goes
+		// when it is resumed.
+		if v.State == one.VMPending || v.Resched && (v.Running() || v.Active(one.LCMUnknown)) {
 			f, _ := strconv.ParseFloat(firstOf(v.UserTemplate.Get("USER_PRIORITY"), v.Template.Get("USER_PRIORITY")), 64)
 			out = append(out, ranked{v, f})
 		}
@@ -70,13 +72,16 @@ type plan struct {
 	zone  int
 	space Space
 
-	hosts   []*slot       // those that take VMs
-	disk    map[int]int64 // datastore → MB given away by this plan
+	hosts   []*slot        // those that take VMs
+	disk    map[dsOn]int64 // MB given away by this plan
 	classes map[class]*choice
 	reqs    map[string]parsedReq
 	ranks   map[string]*expr.Rank
 	users   map[int]auth.Caller
 }
+
+// dsOn is a datastore as one host has it; host -1 for one that all share.
+type dsOn struct{ ds, host int }
 
 // slot is a host and what is taken of it, this plan's own placements included.
 type slot struct {
@@ -88,6 +93,7 @@ type slot struct {
 // VMs of one class differ only in capacity. The texts are few though VMs be many.
 type class struct {
 	uid                   int
+	exempt                bool // owned by user or group 0: rights are not asked for
 	auto, reqs            string
 	autoDS, dsReqs        string
 	hostRank, dsRank      string
@@ -96,9 +102,12 @@ type class struct {
 
 // choice is what a class may choose from.
 type choice struct {
-	hosts []*slot
+	mine  []*slot                  // those the owner may use
+	hosts []*slot                  // of these, those that meet the requirements
 	datas map[int][]*one.Datastore // cluster → system datastores, best first
-	why   string                   // of an empty choice
+	why   string                   // there is no host at all
+	// whyData tells why there are no datastores.
+	whyData string
 }
 
 type parsedReq struct {
@@ -108,7 +117,7 @@ type parsedReq struct {
 
 func newPlan(st *store.State, zone int, space Space) *plan {
 	p := &plan{
-		st: st, zone: zone, space: space, disk: map[int]int64{},
+		st: st, zone: zone, space: space, disk: map[dsOn]int64{},
 		classes: map[class]*choice{}, reqs: map[string]parsedReq{}, ranks: map[string]*expr.Rank{}, users: map[int]auth.Caller{},
 	}
 	for _, h := range st.Hosts.All() {
@@ -145,49 +154,87 @@ func (p *plan) placeAs(v *one.VM, cl class) (move, string) {
 		c = p.choose(v, cl)
 		p.classes[cl] = c
 	}
-	if c.why != "" {
-		return move{}, c.why
-	}
 	need, disk := v.Capacity(), diskNeed(v)
-	best, bestRank, room := (*slot)(nil), int64(0), false
-	var bestDS *one.Datastore
+	var without map[int]bool // hosts from which no network can be reached that will do
+	whyNets := ""
+	for {
+		best, ds, why := p.best(c, cl, need, disk, without)
+		if why != "" {
+			return move{}, firstOf(whyNets, why)
+		}
+		extra, why := p.chooseNets(v, cl.exempt, best.Host)
+		if why == "" {
+			best.use = best.use.Add(need)
+			if cl.resuming < 0 {
+				p.disk[on(ds, best.ID)] += disk
+			}
+			return move{vm: v, host: best.ID, datastore: ds.ID, extra: extra}, ""
+		}
+		if whyNets = firstOf(whyNets, why); without == nil {
+			without = map[int]bool{}
+		}
+		without[best.ID] = true
+	}
+}
+
+// best returns the host of the highest rank that has room, and the datastore to
+// use there; or the reference's words for why there is none.
+func (p *plan) best(c *choice, cl class, need one.Capacity, disk int64, without map[int]bool) (best *slot, ds *one.Datastore, why string) {
+	room, bestRank := false, int64(0)
 	for _, h := range c.hosts {
-		if !h.fits(need) {
+		if without[h.ID] || !h.fits(need) {
 			continue
 		}
 		room = true
-		d := p.pickDatastore(c.datas[h.ClusterID], h.ID, disk)
+		d := p.datastoreOn(c, cl, h, disk)
 		if d == nil {
 			continue
 		}
 		if r := p.rank(h, cl.hostRank); best == nil || r > bestRank {
-			best, bestRank, bestDS = h, r, d
+			best, bestRank, ds = h, r, d
 		}
 	}
-	switch {
+	switch fits := func(h *slot) bool { return h.fits(need) }; {
 	case best != nil:
+		return best, ds, ""
+	case c.why != "":
+		why = c.why
+	case !slices.ContainsFunc(c.mine, fits):
+		why = cannot + "No host with enough capacity to deploy the VM"
 	case !room:
-		return move{}, cannot + "No host with enough capacity to deploy the VM"
+		why = cannot + "No host meets capacity and SCHED_REQUIREMENTS: " + both(cl.auto, cl.reqs)
+	case c.whyData != "":
+		why = c.whyData
 	default:
-		return move{}, cannot + "No system datastore with enough capacity for the VM"
+		why = cannot + "No system datastore with enough capacity for the VM"
 	}
-	extra, why := p.chooseNets(v, best.Host)
-	if why != "" {
-		return move{}, why
+	return nil, nil, why
+}
+
+// datastoreOn returns the system datastore to use on a host, nil if there is none
+// with room. A VM that was stopped goes on where its files are.
+func (p *plan) datastoreOn(c *choice, cl class, h *slot, disk int64) *one.Datastore {
+	if cl.resuming < 0 {
+		return p.pickDatastore(c.datas[h.ClusterID], h.ID, disk)
 	}
-	best.use = best.use.Add(need)
-	p.disk[bestDS.ID] += disk
-	ds := bestDS.ID
-	if cl.resuming >= 0 {
-		ds = cl.resuming
+	if d, ok := p.st.Datastores.Get(cl.resuming); ok && p.st.ClusterDatastores.Has(h.ClusterID, d.ID) {
+		return d
 	}
-	return move{vm: v, host: best.ID, datastore: ds, extra: extra}, ""
+	return nil
+}
+
+// on names what a datastore has on a host: what all share has its space once.
+func on(d *one.Datastore, host int) dsOn {
+	if d.Template.Bool("SHARED") {
+		host = -1
+	}
+	return dsOn{d.ID, host}
 }
 
 func classOf(v *one.VM) class {
 	u := v.UserTemplate
 	c := class{
-		uid: v.UID, auto: v.Template.Get("AUTOMATIC_REQUIREMENTS"), autoDS: v.Template.Get("AUTOMATIC_DS_REQUIREMENTS"),
+		uid: v.UID, exempt: v.UID == one.OneadminID || v.GID == one.OneadminID, auto: v.Template.Get("AUTOMATIC_REQUIREMENTS"), autoDS: v.Template.Get("AUTOMATIC_DS_REQUIREMENTS"),
 		reqs:        firstOf(u.Get("SCHED_REQUIREMENTS"), u.Get("REQUIREMENTS")),
 		dsReqs:      u.Get("SCHED_DS_REQUIREMENTS"),
 		hostRank:    firstOf(u.Get("SCHED_RANK"), u.Get("RANK")),
@@ -207,7 +254,7 @@ func classOf(v *one.VM) class {
 
 // choose works out what a class may choose from.
 func (p *plan) choose(v *one.VM, cl class) *choice {
-	owner := p.caller(v.UID)
+	owner := p.caller(v.UID, cl.exempt)
 	none := func(why string) *choice { return &choice{why: why} }
 	var mine []*slot
 	for _, h := range p.hosts {
@@ -223,18 +270,16 @@ func (p *plan) choose(v *one.VM, cl class) *choice {
 	if err != "" {
 		return none("Error in SCHED_REQUIREMENTS: '" + cl.reqs + "', error: " + err)
 	}
-	c := &choice{datas: map[int][]*one.Datastore{}}
+	c := &choice{mine: mine, datas: map[int][]*one.Datastore{}}
 	for _, h := range mine {
 		if reqs.Match(p.hostEnv(h)) {
 			c.hosts = append(c.hosts, h)
 		}
 	}
-	if len(c.hosts) == 0 {
-		return none(cannot + "No host meets capacity and SCHED_REQUIREMENTS: " + both(cl.auto, cl.reqs))
+	if len(c.hosts) == 0 || cl.resuming >= 0 {
+		return c
 	}
-	if why := p.chooseDatas(owner, cl, c); why != "" {
-		return none(why)
-	}
+	c.whyData = p.chooseDatas(owner, cl, c)
 	return c
 }
 
@@ -294,14 +339,15 @@ func (p *plan) pickDatastore(list []*one.Datastore, host int, diskMB int64) *one
 		if p.space == nil || d.Template.Has("DATASTORE_CAPACITY_CHECK") && !d.Template.Bool("DATASTORE_CAPACITY_CHECK") {
 			return d
 		}
+		where := on(d, host)
 		_, used, free, known := p.space.HostDatastore(host, d.ID)
-		if d.Template.Bool("SHARED") || !known {
+		if where.host < 0 || !known {
 			_, used, free, known = p.space.Datastore(d.ID)
 		}
 		if limit, err := strconv.ParseInt(d.Template.Get("LIMIT_MB"), 10, 64); err == nil && known {
 			free = min(free, limit-used)
 		}
-		if !known || free-p.disk[d.ID] >= diskMB {
+		if !known || free-p.disk[where] >= diskMB {
 			return d
 		}
 	}
@@ -311,7 +357,12 @@ func (p *plan) pickDatastore(list []*one.Datastore, host int, diskMB int64) *one
 // diskNeed is what a VM takes of its system datastore, MB.
 func diskNeed(v *one.VM) int64 { return int64(v.Usage().VM.SystemDiskSize) }
 
-func (p *plan) caller(uid int) auth.Caller {
+// caller returns who a VM's owner is to rights; VMs of user 0 and group 0 are
+// exempt from them. Source: VM lifecycle reference §8.2.
+func (p *plan) caller(uid int, exempt bool) auth.Caller {
+	if exempt {
+		return system
+	}
 	if c, ok := p.users[uid]; ok {
 		return c
 	}
@@ -335,7 +386,7 @@ func (p *plan) requirements(text string) (*expr.Requirements, string) {
 	return r.req, ""
 }
 
-// both joins the cloud's own requirements and the user's.
+// both joins the cloud's own requirements and the user's, which bind from the left.
 func both(auto, user string) string {
 	switch {
 	case user == "":
@@ -343,7 +394,7 @@ func both(auto, user string) string {
 	case auto == "":
 		return user
 	}
-	return "(" + auto + ") & (" + user + ")"
+	return auto + " & ( " + user + " )"
 }
 
 func firstOf(ss ...string) string {
@@ -356,14 +407,14 @@ func firstOf(ss ...string) string {
 }
 
 // chooseNets chooses networks for the NICs that leave it to the scheduler.
-func (p *plan) chooseNets(v *one.VM, h *one.Host) (*tmpl.Template, string) {
+func (p *plan) chooseNets(v *one.VM, exempt bool, h *one.Host) (*tmpl.Template, string) {
 	var extra *tmpl.Template
 	used := map[int]bool{}
 	for _, nic := range v.Template.Vectors("NIC") {
 		if !strings.EqualFold(nic.Get("NETWORK_MODE"), "auto") || nic.Has("NETWORK_ID") {
 			continue
 		}
-		id, why := p.chooseNet(v, h, nic, used)
+		id, why := p.chooseNet(v, exempt, h, nic, used)
 		if why != "" {
 			return nil, why
 		}

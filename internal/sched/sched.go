@@ -10,6 +10,9 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/trifid-cloud/trifid/internal/auth"
@@ -66,13 +69,26 @@ func (s *Scheduler) Run(ctx context.Context) error {
 type round struct {
 	stuck  map[int]*one.VM  // as they were when no place was found
 	fresh  map[int]struct{} // those that came to wait since
+	made   map[int]struct{} // images whose making has ended
 	better bool             // room was made somewhere: everyone is looked at again
 }
 
 func (s *Scheduler) lead(ctx context.Context) error {
 	feed := s.Store.Subscribe(s.Store.View())
-	r := &round{stuck: map[int]*one.VM{}, fresh: map[int]struct{}{}, better: true}
+	r := &round{stuck: map[int]*one.VM{}, fresh: map[int]struct{}{}, made: map[int]struct{}{}, better: true}
+	for _, v := range s.Store.View().VMs.All() {
+		if v.State == one.VMCloning {
+			for _, d := range v.Template.Vectors("DISK") {
+				if id, err := strconv.Atoi(d.Get("IMAGE_ID")); err == nil {
+					r.made[id] = struct{}{}
+				}
+			}
+		}
+	}
 	for {
+		if err := s.moveOn(ctx, r); err != nil {
+			return err
+		}
 		// What is planned on is the newest state, not the one the feed has come to:
 		// much of what the feed still tells may be settled by then.
 		if st := s.Store.View(); (r.better || len(r.fresh) > 0) && st.Waiting.Any(0) {
@@ -109,14 +125,38 @@ func (r *round) note(ch store.Change) {
 			delete(r.stuck, now.ID)
 			r.fresh[now.ID] = struct{}{}
 		}
+		if now != nil && now.HoldsCapacity() && (old == nil || !old.HoldsCapacity()) {
+			r.better = r.better || r.loadMatters()
+		}
 		if old != nil && old.HoldsCapacity() && (now == nil || !now.HoldsCapacity() || now.HostID() != old.HostID() || now.Template != old.Template) {
 			r.better = true
 		}
-	case store.KindHost, store.KindDatastore, store.KindCluster, store.KindACL, store.KindUser, store.KindVNet:
+	case store.KindImage:
+		old, _ := ch.Old.(*one.Image)
+		now, _ := ch.New.(*one.Image)
+		if old != nil && old.State.Copying() && now != nil && !now.State.Copying() {
+			r.made[now.ID] = struct{}{}
+		}
+	case store.KindHost, store.KindDatastore, store.KindCluster, store.KindACL, store.KindUser, store.KindGroup, store.KindVNet,
+		store.KindSecGroup, store.KindQuotas:
 		r.better = true
 	case store.KindLease:
 		r.better = r.better || ch.New == nil
 	}
+}
+
+// loadMatters tells whether anyone without a place asks for hosts by what runs on
+// them, so that a VM that found one may open another's way.
+func (r *round) loadMatters() bool {
+	for _, v := range r.stuck {
+		reqs := strings.ToUpper(firstOf(v.UserTemplate.Get("SCHED_REQUIREMENTS"), v.UserTemplate.Get("REQUIREMENTS")))
+		for _, name := range []string{"CURRENT_VMS", "RUNNING_VMS", "CPU_USAGE", "MEM_USAGE", "USED_CPU", "USED_MEMORY", "FREE_CPU", "FREE_MEMORY"} {
+			if strings.Contains(reqs, name) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // sameWish tells whether nothing that placement looks at has changed.
@@ -163,7 +203,9 @@ func (s *Scheduler) pass(ctx context.Context, st *store.State, r *round) error {
 // move applies placements. The state may have moved on since the plan was made:
 // what does not fit any more is looked at again in the next pass.
 func (s *Scheduler) move(ctx context.Context, moves []move, r *round) error {
-	return s.Store.Update(ctx, func(tx *store.Tx) error {
+	refused := map[int]*one.VM{}
+	err := s.Store.Update(ctx, func(tx *store.Tx) error {
+		clear(refused)
 		for _, m := range moves {
 			v, ok := tx.VMs.Get(m.vm.ID)
 			if !ok || !sameWish(v, m.vm) {
@@ -185,14 +227,56 @@ func (s *Scheduler) move(ctx context.Context, moves []move, r *round) error {
 				continue
 			}
 			if err := s.Cloud.Place(tx, system, v, h, m.datastore, false, m.extra); err != nil {
-				// One that cannot be placed must not hold up the others; Place refuses
-				// before it changes anything.
+				// One that cannot be placed must not hold up the others: Place changes
+				// nothing then. Nor is it tried again before something else changes.
 				s.Log.Warn("placement refused", "vm", v.ID, "host", h.ID, "reason", errs.Text(err))
-				tx.PutVM(v.WithUserTemplate(v.UserTemplate.With("SCHED_MESSAGE", s.stamp(errs.Text(err)))))
+				refused[v.ID] = v
+				s.note(tx, v, errs.Text(err))
 			}
 		}
 		return nil
 	})
+	if err == nil {
+		maps.Copy(r.stuck, refused)
+	}
+	return err
+}
+
+// note writes down why a VM has no place, unless that is what stands there.
+func (s *Scheduler) note(tx *store.Tx, v *one.VM, why string) {
+	if strings.HasSuffix(v.UserTemplate.Get("SCHED_MESSAGE"), " : "+why) {
+		return
+	}
+	tx.PutVM(v.WithUserTemplate(v.UserTemplate.With("SCHED_MESSAGE", s.Now().Format(time.ANSIC)+" : "+why)))
+}
+
+// waitedFor tells whether VMs wait for an image.
+func waitedFor(st *store.State, image int) bool {
+	for id := range st.ImageVMs.Of(image) {
+		if v, ok := st.VMs.Get(id); ok && v.State == one.VMCloning {
+			return true
+		}
+	}
+	return false
+}
+
+// moveOn moves VMs on that wait for images whose making has ended, where they are
+// too many for the transaction that ended it.
+func (s *Scheduler) moveOn(ctx context.Context, r *round) error {
+	for image := range r.made {
+		last, more := -1, waitedFor(s.Store.View(), image)
+		for more {
+			err := s.Store.Update(ctx, func(tx *store.Tx) error {
+				last, more = s.Cloud.ReviewWaiting(tx, image, last)
+				return nil
+			})
+			if err != nil {
+				return err
+			}
+		}
+		delete(r.made, image)
+	}
+	return nil
 }
 
 // system is who the scheduler acts as.
@@ -202,7 +286,7 @@ var system = auth.System("scheduler")
 // is off already, undeployed) and waits to be placed anew, elsewhere.
 func (s *Scheduler) reschedule(tx *store.Tx, v *one.VM, _ *one.Host) error {
 	action := "stop"
-	if v.State == one.VMPoweroff || v.Active(one.LCMUnknown) {
+	if v.Active(one.LCMUnknown) {
 		action = "undeploy"
 	}
 	ch, err := machine.Act(v, action, machine.Nobody, s.Now())
@@ -220,8 +304,6 @@ type miss struct {
 	why string
 }
 
-func (s *Scheduler) stamp(text string) string { return s.Now().Format(time.ANSIC) + " : " + text }
-
 // explain writes down why VMs have no place, where that is not what stands there.
 func (s *Scheduler) explain(ctx context.Context, misses []miss) error {
 	for len(misses) > 0 {
@@ -232,11 +314,7 @@ func (s *Scheduler) explain(ctx context.Context, misses []miss) error {
 				if !ok || v.State != one.VMPending {
 					continue
 				}
-				old := v.UserTemplate.Get("SCHED_MESSAGE")
-				if len(old) > len(m.why) && old[len(old)-len(m.why):] == m.why {
-					continue
-				}
-				tx.PutVM(v.WithUserTemplate(v.UserTemplate.With("SCHED_MESSAGE", s.stamp(m.why))))
+				s.note(tx, v, m.why)
 			}
 			return nil
 		})

@@ -29,7 +29,7 @@ func TestRefusals(t *testing.T) {
 	}{
 		{oneadmin, "one.vm.info", []any{55}, xmlrpc.Failure{Message: "[one.vm.info] Error getting virtual machine [55].", Code: 0x400, ObjectID: 55}},
 		{ana, "one.vm.info", []any{vm}, xmlrpc.Failure{Message: fmt.Sprintf("[one.vm.info] User [2] : Not authorized to perform USE VM [%d].", vm), Code: 0x200, ObjectID: vm}},
-		{ana, "one.host.allocate", []any{"h", "kvm", "kvm", -1}, xmlrpc.Failure{Message: "[one.host.allocate] User [2] : Not authorized to perform CREATE HOST.", Code: 0x200, ObjectID: -1}},
+		{ana, "one.host.allocate", []any{"h", "kvm", "kvm", -1}, xmlrpc.Failure{Message: "[one.host.allocate] User [2] : Not authorized to perform CREATE HOST; Not authorized to perform ADMIN CLUSTER [0].", Code: 0x200, ObjectID: -1}},
 		{oneadmin, "one.vm.action", []any{"resume", vm}, xmlrpc.Failure{
 			Message: `[one.vm.action] Error performing action "resume": This action is not available for state HOLD`, Code: 0x800, ObjectID: vm,
 		}},
@@ -42,7 +42,7 @@ func TestRefusals(t *testing.T) {
 		}},
 		{oneadmin, "one.template.update", []any{tid, "A=1", 2}, xmlrpc.Failure{Message: "[one.template.update] Wrong update type", Code: 0x1000, ObjectID: -1}},
 		{ana, "one.system.config", nil, xmlrpc.Failure{
-			Message: "[one.system.config] The oned configuration can only be retrieved by users in the oneadmin group", Code: 0x200, ObjectID: -1,
+			Message: "[one.system.config] User [2] : The oned configuration can only be retrieved by users in the oneadmin group.", Code: 0x200, ObjectID: -1,
 		}},
 		{ana, "one.zone.raftstatus", nil, xmlrpc.Failure{Message: "[one.zone.raftstatus] User [2] : Not authorized to perform ADMIN ZONE.", Code: 0x200, ObjectID: -1}},
 	} {
@@ -168,7 +168,7 @@ func TestIdentityCalls(t *testing.T) {
 		{"one.userquota.update", []any{"VM=[VMS=3]"}, `^<DEFAULT_USER_QUOTAS>.*<VMS><!\[CDATA\[3\]\]></VMS>.*</DEFAULT_USER_QUOTAS>$`},
 		{"one.userquota.info", nil, `^<DEFAULT_USER_QUOTAS>.*<VMS><!\[CDATA\[3\]\]></VMS>`},
 		{"one.groupquota.info", nil, `^<DEFAULT_GROUP_QUOTAS>.*<VM_QUOTA></VM_QUOTA>`},
-		{"one.user.login", []any{"ana", "", 3600}, `^[0-9a-f]{32,}$`},
+		{"one.user.login", []any{"oneadmin", "", 3600}, `^[0-9a-f]{32,}$`},
 		{"one.userpool.info", nil, `<NAME>ana</NAME>.*</USER><QUOTAS><ID>2</ID>.*</QUOTAS>.*<DEFAULT_USER_QUOTAS>.*</USER_POOL>$`},
 		{"one.user.info", []any{-1}, `^<USER><ID>0</ID>`},
 		{"one.group.info", []any{-1}, `^<GROUP><ID>0</ID>`},
