@@ -75,6 +75,43 @@ func (h *localHost) run(ctx context.Context) error {
 			return fmt.Errorf("name of this host: %w", err)
 		}
 	}
+	c := agent.Config{
+		HostName: name, HostID: -1, Version: h.version, StateDir: h.dir.join("agent"), Logger: h.log,
+		HostInterval: h.cfg.Agent.HostInterval.Std(), VMInterval: h.cfg.Agent.VMInterval.Std(),
+		ShutdownRepeat: h.cfg.Agent.ShutdownRepeat.Std(),
+	}
+	var err error
+	if h.cfg.Hypervisor.Driver == "sim" {
+		c.Driver, err = newSim(h.cfg, name, h.dir.join("sim/host.journal"))
+	} else {
+		err = h.findLibvirt(ctx, &c)
+	}
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err := c.Driver.Close(); err != nil {
+			h.log.Warn("hypervisor not closed", "err", err)
+		}
+	}()
+	if h.register != nil {
+		if c.HostID, err = h.register(ctx, name, c.Driver.Info().Name); err != nil {
+			return err
+		}
+	}
+	c.Connector = h.connect(name, c.HostID)
+	a, err := agent.New(c)
+	if err != nil {
+		return err
+	}
+	if err := a.Run(ctx); err != nil && !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}
+
+// findLibvirt gives an agent what it runs real machines with.
+func (h *localHost) findLibvirt(ctx context.Context, c *agent.Config) error {
 	typ, reason, err := libvirt.Probe{
 		Force: h.cfg.Hypervisor.Type, Kernel: h.cfg.Hypervisor.ProbeKernel, Cache: h.dir.join("agent/probe.json"),
 	}.Find(ctx)
@@ -86,37 +123,15 @@ func (h *localHost) run(ctx context.Context) error {
 		h.log.Warn("libvirt is not there yet; machines will wait for it. Install libvirt, name its socket in hypervisor.libvirt_socket, or run with --hypervisor sim",
 			"socket", h.cfg.Hypervisor.LibvirtSocket)
 	}
-	driver, err := libvirt.New(libvirt.Config{Socket: h.cfg.Hypervisor.LibvirtSocket, Type: typ, Version: h.version, Logger: h.log})
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err := driver.Close(); err != nil {
-			h.log.Warn("hypervisor not closed", "err", err)
-		}
-	}()
 	disks, err := disk.New(disk.Config{Base: h.dir.join("datastores"), Owner: qemuOwner()})
 	if err != nil {
 		return err
 	}
-	id := -1
-	if h.register != nil {
-		if id, err = h.register(ctx, name, typ); err != nil {
-			return err
-		}
-	}
-	a, err := agent.New(agent.Config{
-		HostName: name, HostID: id, Version: h.version, Driver: driver, Disks: disks, Networks: hostnet.New(hostnet.Config{}),
-		StateDir: h.dir.join("agent"), Connector: h.connect(name, id), Logger: h.log,
-		HostInterval: h.cfg.Agent.HostInterval.Std(), VMInterval: h.cfg.Agent.VMInterval.Std(),
-		ShutdownRepeat: h.cfg.Agent.ShutdownRepeat.Std(),
-	})
+	driver, err := libvirt.New(libvirt.Config{Socket: h.cfg.Hypervisor.LibvirtSocket, Type: typ, Version: h.version, Logger: h.log})
 	if err != nil {
 		return err
 	}
-	if err := a.Run(ctx); err != nil && !errors.Is(err, context.Canceled) {
-		return err
-	}
+	c.Driver, c.Disks, c.Networks = driver, disks, hostnet.New(hostnet.Config{})
 	return nil
 }
 

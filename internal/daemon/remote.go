@@ -74,7 +74,11 @@ func identity(ctx context.Context, o AgentOptions, dir, name string) (*pki.Ident
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
+	driver := "kvm" // or qemu, which the host's facts tell
+	if o.Config.Hypervisor.Driver == "sim" {
+		driver = dummyDriver
+	}
 	return grpcapi.Join(ctx, grpcapi.JoinConfig{Addresses: o.Servers, Token: token, Dir: dir, Hello: agentapi.Hello{
-		Host: name, HostID: -1, Version: o.Version, IMMad: "kvm", VMMad: "kvm",
+		Host: name, HostID: -1, Version: o.Version, IMMad: driver, VMMad: driver,
 	}})
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/trifid-cloud/trifid/internal/agent"
 	"github.com/trifid-cloud/trifid/internal/agentapi/inproc"
 	"github.com/trifid-cloud/trifid/internal/auth"
+	"github.com/trifid-cloud/trifid/internal/config"
 	"github.com/trifid-cloud/trifid/internal/hypervisor/sim"
 	"github.com/trifid-cloud/trifid/internal/one"
 	"github.com/trifid-cloud/trifid/internal/store"
@@ -66,7 +67,7 @@ func nextHosts(ctx context.Context, feed *store.Feed) (*store.State, error) {
 			return nil, err
 		}
 		for _, ch := range c.Changes {
-			if ch.Kind == store.KindHost && (ch.Old == nil || ch.New == nil) {
+			if (ch.Kind == store.KindHost || ch.Kind == store.KindAgent) && (ch.Old == nil || ch.New == nil) {
 				return c.State, nil
 			}
 		}
@@ -85,16 +86,23 @@ func (f *simFleet) firstHost(ctx context.Context) error {
 	return nil
 }
 
+// ours tells whether a host is one whose agent runs here: it has no hardware, and
+// no agent of another machine has joined for it.
+func ours(st *store.State, h *one.Host) bool {
+	_, joined := st.Agents.Get(h.ID)
+	return h.VMMad == dummyDriver && !joined
+}
+
 // reconcile starts agents of new hosts and stops those of hosts that are gone.
 func (f *simFleet) reconcile(ctx context.Context, st *store.State) error {
 	for id, stop := range f.agents {
-		if _, ok := st.Hosts.Get(id); !ok {
+		if h, ok := st.Hosts.Get(id); !ok || !ours(st, h) {
 			stop()
 			delete(f.agents, id)
 		}
 	}
 	for id, h := range st.Hosts.All() {
-		if _, running := f.agents[id]; running || h.VMMad != dummyDriver {
+		if _, running := f.agents[id]; running || !ours(st, h) {
 			continue
 		}
 		if err := f.start(ctx, h); err != nil {
@@ -104,15 +112,24 @@ func (f *simFleet) reconcile(ctx context.Context, st *store.State) error {
 	return nil
 }
 
-func (f *simFleet) start(ctx context.Context, h *one.Host) error {
-	c := f.server.Config
+// newSim returns a simulated host as the settings describe it. Its domains are in
+// the journal.
+func newSim(c config.Config, name, journal string) (*sim.Sim, error) {
 	s, err := sim.New(sim.Config{
-		Hostname: h.Name, CPU: int64(c.Hypervisor.Sim.CPU) * 100, MemoryKB: c.Hypervisor.Sim.MemoryMB << 10,
-		Journal:   f.server.dir.join("sim/" + strconv.Itoa(h.ID) + ".journal"),
+		Hostname: name, CPU: int64(c.Hypervisor.Sim.CPU) * 100, MemoryKB: c.Hypervisor.Sim.MemoryMB << 10, Journal: journal,
 		Behaviour: sim.Behaviour{BootTime: c.Hypervisor.Sim.BootTime.Std(), FailureRate: c.Hypervisor.Sim.FailureRate},
 	})
 	if err != nil {
-		return fmt.Errorf("simulated host %s: %w", h.Name, err)
+		return nil, fmt.Errorf("simulated host %s: %w", name, err)
+	}
+	return s, nil
+}
+
+func (f *simFleet) start(ctx context.Context, h *one.Host) error {
+	c := f.server.Config
+	s, err := newSim(c, h.Name, f.server.dir.join("sim/"+strconv.Itoa(h.ID)+".journal"))
+	if err != nil {
+		return err
 	}
 	log := f.server.Log.With("component", "agent", "host", h.Name)
 	a, err := agent.New(agent.Config{
@@ -120,7 +137,7 @@ func (f *simFleet) start(ctx context.Context, h *one.Host) error {
 		HostInterval: c.Agent.HostInterval.Std(), VMInterval: c.Agent.VMInterval.Std(), ShutdownRepeat: c.Agent.ShutdownRepeat.Std(),
 	})
 	if err != nil {
-		return fmt.Errorf("simulated host %s: %w", h.Name, err)
+		return errors.Join(fmt.Errorf("simulated host %s: %w", h.Name, err), s.Close())
 	}
 	ctx, stop := context.WithCancel(ctx)
 	f.agents[h.ID] = stop
