@@ -8,6 +8,7 @@ import (
 	"errors"
 
 	"github.com/trifid-cloud/trifid/internal/agentapi"
+	"github.com/trifid-cloud/trifid/internal/tmpl"
 )
 
 // ErrNoDomain is returned (wrapped) for a domain the hypervisor does not have.
@@ -47,6 +48,19 @@ type Driver interface {
 	Stats(ctx context.Context) (agentapi.HostSample, []agentapi.VMSample, error)
 	// Close lets go of the hypervisor; domains keep running.
 	Close() error
+}
+
+// NICChanger is a driver that changes the NICs of running domains. A NIC is known
+// by its MAC; nic is its vector in the VM's template, m the VM as it is to be
+// afterwards. Each method fails with ErrNoDomain when the domain does not run.
+type NICChanger interface {
+	// AttachNIC gives the domain a NIC, or finds it there already.
+	AttachNIC(ctx context.Context, m *agentapi.Machine, nic tmpl.Vector) error
+	// DetachNIC takes a NIC from the domain, and returns when the guest has let go
+	// of it; one that is not there is a success.
+	DetachNIC(ctx context.Context, m *agentapi.Machine, nic tmpl.Vector) error
+	// UpdateNIC gives the limits of a NIC that the domain has the values of nic.
+	UpdateNIC(ctx context.Context, m *agentapi.Machine, nic tmpl.Vector) error
 }
 
 // Info is what a driver is and can do.

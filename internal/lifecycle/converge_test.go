@@ -131,8 +131,9 @@ func TestEveryStepIsWalked(t *testing.T) {
 	within := map[one.LCMState]bool{
 		one.LCMBoot: true, one.LCMBootStopped: true, one.LCMBootUndeploy: true, one.LCMEpilog: true, one.LCMEpilogStop: true,
 		one.LCMEpilogUndeploy: true,
-		// Entered by recover, by an observation, and by updateconf: tested beside those.
-		one.LCMCleanupDelete: true, one.LCMCleanupResubmit: true, one.LCMBootUnknown: true, one.LCMHotplug: true,
+		// Entered by recover, by an observation, by updateconf and by changes of NICs:
+		// tested beside those.
+		one.LCMCleanupDelete: true, one.LCMCleanupResubmit: true, one.LCMBootUnknown: true, one.LCMHotplug: true, one.LCMHotplugNIC: true,
 	}
 	for s := range machine.Steps() {
 		if _, ok := walks[s]; !ok && !within[s] {

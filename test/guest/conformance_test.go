@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -118,13 +119,36 @@ func killGuest(domain string) error {
 func TestLibvirtConformance(t *testing.T) {
 	ns.Libvirtd(t)
 	h := newRealHost(t)
+	conn := connect(t)
 	hypertest.Run(t, hypertest.Setup{
 		Driver:   h.driver,
 		Machine:  func(t *testing.T, id int) (*agentapi.Machine, string) { return h.machine(t, id, "vda") },
 		Kill:     killGuest,
 		Timeout:  deadline,
 		Parallel: 3,
+		NICs:     func(domain string) ([]string, error) { return nicsOf(conn, domain) },
+		Listens: func(t *testing.T, m *agentapi.Machine, dir string) {
+			if _, err := guestimage.AwaitConsole(t.Context(), filepath.Join(dir, "console.log"), guestimage.MarkerBooted); err != nil {
+				t.Fatal(err)
+			}
+		},
 	})
+}
+
+// nicsOf returns the MACs of a domain's NICs as libvirt knows them.
+func nicsOf(conn *rpc.Libvirt, domain string) (macs []string, err error) {
+	dom, err := conn.DomainLookupByName(domain)
+	if err != nil {
+		return nil, err
+	}
+	doc, err := conn.DomainGetXMLDesc(dom, 0)
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range regexp.MustCompile(`<mac address='([^']*)'/>`).FindAllStringSubmatch(doc, -1) {
+		macs = append(macs, m[1])
+	}
+	return macs, nil
 }
 
 // TestScsiGuest boots from a disk called sda: by the controller we ask for, not

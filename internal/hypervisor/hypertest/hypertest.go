@@ -29,6 +29,12 @@ type Setup struct {
 	Timeout time.Duration
 	// Parallel is how many machines the host can run at once.
 	Parallel int
+	// NICs returns the MACs of a running domain's NICs. It is needed for drivers that
+	// change them.
+	NICs func(domain string) ([]string, error)
+	// Listens waits until the guest of a domain that was started would let go of a
+	// device; nil: it does at once.
+	Listens func(t *testing.T, m *agentapi.Machine, dir string)
 }
 
 // Run runs the suite. The host must have no domains of the ids 9000 to 9999.
@@ -47,6 +53,7 @@ func Run(t *testing.T, s Setup) {
 		{"Restart", (*suite).restart},
 		{"SaveRestore", (*suite).saveRestore},
 		{"Stats", (*suite).stats},
+		{"NICs", (*suite).nics},
 		{"EventsEndWithContext", (*suite).eventsEnd},
 		{"CancelledContext", (*suite).cancelled},
 		{"Parallel", (*suite).parallel},

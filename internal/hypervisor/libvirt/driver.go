@@ -109,8 +109,14 @@ func (d *Driver) Events(ctx context.Context) (<-chan hypervisor.Event, error) {
 // uuidForm is what libvirt calls domains, and so what a deploy id is.
 var uuidForm = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
 
-// document builds the domain of a VM. It keeps the UUID it had before.
+// document builds the domain of a VM.
 func (d *Driver) document(m *agentapi.Machine, dir string) (string, error) {
+	return domainxml.Build(m, d.options(m, dir))
+}
+
+// options is what a VM's domain takes from this host. It keeps the UUID it had
+// before.
+func (d *Driver) options(m *agentapi.Machine, dir string) domainxml.Options {
 	o := domainxml.Options{
 		Type: d.cfg.Type, Dir: dir, Emulator: d.cfg.Emulator, Firmwares: d.cfg.Firmwares, CgroupV2: d.cgroupV2, Version: d.cfg.Version, DeploymentTime: time.Now().Unix(),
 	}
@@ -120,7 +126,7 @@ func (d *Driver) document(m *agentapi.Machine, dir string) (string, error) {
 	if uuidForm.MatchString(m.DeployID) {
 		o.UUID = m.DeployID
 	}
-	return domainxml.Build(m, o)
+	return o
 }
 
 // find looks a domain up. One that is defined and does not run counts as none:

@@ -65,6 +65,10 @@ const (
 	OpState    Op = "state"
 	OpList     Op = "list"
 	OpStats    Op = "stats"
+
+	OpAttachNIC Op = "attach-nic"
+	OpDetachNIC Op = "detach-nic"
+	OpUpdateNIC Op = "update-nic"
 )
 
 // Hang is a Hook that lets an operation hang until its caller gives up.
@@ -84,7 +88,10 @@ type Sim struct {
 	journal *journal          // nil: none
 }
 
-var _ hypervisor.Driver = (*Sim)(nil)
+var (
+	_ hypervisor.Driver     = (*Sim)(nil)
+	_ hypervisor.NICChanger = (*Sim)(nil)
+)
 
 // domain is one simulated machine. Sim.mu guards it.
 type domain struct {
@@ -105,6 +112,7 @@ type record struct {
 	CPU      float64              `json:"cpu"`
 	MemoryKB int64                `json:"memory_kb"`
 	Started  int64                `json:"started"` // epoch seconds
+	NICs     []string             `json:"nics,omitempty"`
 }
 
 // New returns a host, with the domains of its journal if it has one.
@@ -231,6 +239,9 @@ func (s *Sim) create(m *agentapi.Machine) (*domain, error) {
 		return nil, fmt.Errorf("sim: %s: %w", m.Domain, err)
 	}
 	d := newDomain(record{Name: m.Domain, VM: m.ID, State: agentapi.DomainRunning, CPU: cpu, MemoryKB: memory})
+	for _, nic := range m.Template.Vectors("NIC") {
+		d.NICs = append(d.NICs, nic.Get("MAC"))
+	}
 	s.domains[m.Domain] = d
 	delete(s.saved, m.Domain)
 	if s.cfg.BootTime > 0 {

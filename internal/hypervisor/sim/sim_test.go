@@ -56,6 +56,7 @@ func TestConformance(t *testing.T) {
 				Kill:     s.Kill,
 				Timeout:  time.Minute,
 				Parallel: 50,
+				NICs:     s.NICs,
 			})
 		})
 	}

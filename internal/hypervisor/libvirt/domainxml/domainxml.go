@@ -66,21 +66,10 @@ type builder struct {
 // Build returns the domain document of a VM. Errors name the attribute at fault
 // and what was expected.
 func Build(m *agentapi.Machine, o Options) (string, error) {
-	if o.Type != KVM && o.Type != QEMU {
-		return "", fmt.Errorf("domain type %q: expected %s or %s", o.Type, KVM, QEMU)
+	b, err := newBuilder(m, o)
+	if err != nil {
+		return "", err
 	}
-	if m.Domain == "" || !filepath.IsAbs(o.Dir) {
-		return "", errors.New("a domain needs a name and an absolute directory")
-	}
-	if o.Firmwares == nil {
-		o.Firmwares = usualFirmwares
-	}
-	b := &builder{
-		Options: o, m: m, t: m.Template,
-		domain: &xml.Domain{Type: o.Type, Name: m.Domain, Devices: &xml.DomainDeviceList{}},
-		boot:   make(map[string]uint),
-	}
-	b.devices = b.domain.Devices
 	// Order matters in three places: CPU before whatever has a queue per CPU, OS
 	// before whatever depends on the machine or can be booted from, disks before
 	// the controllers they need.
@@ -95,6 +84,25 @@ func Build(m *agentapi.Machine, o Options) (string, error) {
 		}
 	}
 	return b.marshal()
+}
+
+func newBuilder(m *agentapi.Machine, o Options) (*builder, error) {
+	if o.Type != KVM && o.Type != QEMU {
+		return nil, fmt.Errorf("domain type %q: expected %s or %s", o.Type, KVM, QEMU)
+	}
+	if m.Domain == "" || !filepath.IsAbs(o.Dir) {
+		return nil, errors.New("a domain needs a name and an absolute directory")
+	}
+	if o.Firmwares == nil {
+		o.Firmwares = usualFirmwares
+	}
+	b := &builder{
+		Options: o, m: m, t: m.Template,
+		domain: &xml.Domain{Type: o.Type, Name: m.Domain, Devices: &xml.DomainDeviceList{}},
+		boot:   make(map[string]uint),
+	}
+	b.devices = b.domain.Devices
+	return b, nil
 }
 
 // qemuSpace lets RAW data use the elements of the QEMU driver's own namespace.
