@@ -37,6 +37,13 @@ func newCounting(t *testing.T, answer http.HandlerFunc) *counting {
 	return c
 }
 
+// seen is from how many remote addresses requests came.
+func (c *counting) seen() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.clients)
+}
+
 func (c *counting) addr() netip.AddrPort {
 	return netip.MustParseAddrPort(strings.TrimPrefix(c.URL, "http://"))
 }
@@ -60,8 +67,8 @@ func ok(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "hello") }
 func TestKeepAlive(t *testing.T) {
 	s := newCounting(t, ok)
 	r := run(t, load.Config{Addr: s.addr(), Conns: 3, Requests: 100, Next: get("/", 200)})
-	if err := r.Err(); err != nil || r.Requests != 100 || s.requests.Load() != 100 || len(s.clients) != 3 {
-		t.Errorf("%d requests, the server has %d from %d clients: %v", r.Requests, s.requests.Load(), len(s.clients), err)
+	if err := r.Err(); err != nil || r.Requests != 100 || s.requests.Load() != 100 || s.seen() != 3 {
+		t.Errorf("%d requests, the server has %d from %d clients: %v", r.Requests, s.requests.Load(), s.seen(), err)
 	}
 	if r.Percentile(0) <= 0 || r.Percentile(0.5) > r.Percentile(1) || r.PerSecond() <= 0 {
 		t.Errorf("latencies %v, %v, %v; %v requests/s", r.Percentile(0), r.Percentile(0.5), r.Percentile(1), r.PerSecond())
@@ -71,8 +78,8 @@ func TestKeepAlive(t *testing.T) {
 func TestFreshConnections(t *testing.T) {
 	s := newCounting(t, ok)
 	r := run(t, load.Config{Addr: s.addr(), Conns: 4, Requests: 200, Fresh: true, Next: get("/", 200)})
-	if err := r.Err(); err != nil || len(s.clients) != 200 {
-		t.Errorf("%d connections for 200 requests: %v", len(s.clients), err)
+	if err := r.Err(); err != nil || s.seen() != 200 {
+		t.Errorf("%d connections for 200 requests: %v", s.seen(), err)
 	}
 }
 

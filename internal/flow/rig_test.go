@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -131,6 +132,22 @@ func (b *bench) waitFor(id int, state one.ServiceState, ok func(*store.State, *o
 		b.t.Fatalf("waiting for service %d in %s: it is %s: %v", id, state, b.describe(id), err)
 	}
 	return s
+}
+
+// waitCrash waits until the store has crashed, or all is done without.
+func (b *bench) waitCrash(crashed <-chan struct{}, done func(*store.State) bool) {
+	b.t.Helper()
+	look, giveUp := time.NewTicker(5*time.Millisecond), time.After(time.Minute)
+	defer look.Stop()
+	for !done(b.st.View()) {
+		select {
+		case <-crashed:
+			return
+		case <-look.C:
+		case <-giveUp:
+			b.t.Fatal("neither a crash nor an end")
+		}
+	}
 }
 
 func (b *bench) waitState(id int, state one.ServiceState) *one.Service {

@@ -46,7 +46,7 @@ var repoPath = regexp.MustCompile(`^((?:\.ci|bench|cmd|docs|internal|proto|scrip
 func TestNamedFiles(t *testing.T) {
 	count := 0
 	for _, p := range pages(t) {
-		for _, s := range p.spans {
+		for _, s := range append(p.spans, p.drawn...) {
 			m := repoPath.FindStringSubmatch(s.text)
 			if m == nil {
 				continue

@@ -21,13 +21,21 @@ type page struct {
 	links   []mark
 	spans   []mark // `code` in running text
 	shell   []mark // lines of blocks marked sh
-	rows    []row  // of tables
+	drawn   []mark // words of blocks without a language: drawings, listings
+	blocks  []block
+	rows    []row // of tables
 }
 
 // mark is a piece of text and the line it stands in, from 1.
 type mark struct {
 	line int
 	text string
+}
+
+// block is a fenced block: its language, its text, the heading it stands under.
+type block struct {
+	line                  int
+	language, text, under string
 }
 
 // row is a row of a table: its cells, and the heading it stands under.
@@ -52,14 +60,21 @@ func parsePage(name, text string) page {
 		if mark, language, ok := strings.Cut(strings.TrimSpace(line), "```"); ok && mark == "" {
 			if fence == "" {
 				fence = "```" + language
+				p.blocks = append(p.blocks, block{number, language, "", under})
 			} else {
 				fence = ""
 			}
 			continue
 		}
 		if fence != "" {
-			if fence == "```sh" {
+			p.blocks[len(p.blocks)-1].text += line + "\n"
+			switch fence {
+			case "```sh":
 				p.shell = append(p.shell, mark{number, line})
+			case "```":
+				for _, word := range strings.Fields(line) {
+					p.drawn = append(p.drawn, mark{number, strings.TrimRight(word, ",;:")})
+				}
 			}
 			continue
 		}

@@ -25,8 +25,6 @@ type gateBench struct {
 	putRows *figures.Table
 }
 
-var connections = []int{1, 16, 64, 512}
-
 func (b *bench) gate(ctx context.Context) (err error) {
 	server, guests, err := b.newCloud(ctx, "gate")
 	if err != nil {
@@ -57,7 +55,7 @@ func (b *bench) gate(ctx context.Context) (err error) {
 		len(guests), len(page.Body)), labels, columns...)
 	g.putRows = figures.NewTable("PUT /vm", fmt.Sprintf("Each durable before its answer, each sets a new value, %d VMs in turn. The peer is as many goroutines doing single puts of %d bytes to an embedded etcd like the store's, without HTTP or a client.",
 		len(guests), g.size), labels, columns...)
-	for _, conns := range connections {
+	for _, conns := range b.conns {
 		if err := g.at(ctx, conns); err != nil {
 			return err
 		}

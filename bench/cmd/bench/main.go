@@ -16,6 +16,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -42,6 +43,7 @@ type bench struct {
 	runs    int           // of each measurement
 	each    time.Duration // how long one run asks for as much as it can get
 	vms     int           // of the cloud behind the gate
+	conns   []int         // to the gate
 	mixed   int           // requests of the mixed run
 	abuse   time.Duration
 	quick   bool
@@ -71,11 +73,13 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	b := &bench{out: out}
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.StringVar(&b.program, "trifid", "bin/trifid", "the program to measure")
-	flags.StringVar(&b.dir, "dir", "", "where to put data (default: a new directory for temporary files)")
+	flags.StringVar(&b.dir, "dir", "", "where to put data (default: a new directory in /var/tmp, since /tmp may not be on a disk)")
 	flags.StringVar(&b.profile, "profile", "", "measure the server built into this program and write its profiles here")
 	flags.IntVar(&b.runs, "runs", 5, "runs of each measurement")
 	flags.DurationVar(&b.each, "each", 3*time.Second, "length of one run")
 	flags.IntVar(&b.vms, "vms", 10_000, "VMs of the cloud behind the gate")
+	b.conns = []int{1, 16, 64, 512}
+	flags.Func("conns", "numbers of connections to the gate (default 1,16,64,512)", b.setConns)
 	flags.IntVar(&b.mixed, "mixed", 1_000_000, "requests of the mixed run")
 	flags.DurationVar(&b.abuse, "abuse", time.Minute, "length of the abuse")
 	flags.BoolVar(&b.quick, "quick", false, "one short run of everything, on a small cloud: to see that it works")
@@ -95,7 +99,7 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 		return errors.New("say what to measure")
 	}
 	if b.dir == "" {
-		if b.dir, err = os.MkdirTemp("", "trifid-bench-"); err != nil {
+		if b.dir, err = os.MkdirTemp("/var/tmp", "trifid-bench-"); err != nil {
 			return err
 		}
 		defer func() { err = errors.Join(err, os.RemoveAll(b.dir)) }()
@@ -106,6 +110,19 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	}
 	if *jsonFile != "" {
 		return b.writeJSON(*jsonFile)
+	}
+	return nil
+}
+
+// setConns reads numbers separated by commas.
+func (b *bench) setConns(list string) error {
+	b.conns = nil
+	for s := range strings.SplitSeq(list, ",") {
+		n, err := strconv.Atoi(s)
+		if err != nil || n < 1 {
+			return fmt.Errorf("%q is not a number of connections", s)
+		}
+		b.conns = append(b.conns, n)
 	}
 	return nil
 }
