@@ -6,6 +6,7 @@ import (
 	"github.com/trifid-cloud/trifid/internal/agentapi"
 	"github.com/trifid-cloud/trifid/internal/disk"
 	"github.com/trifid-cloud/trifid/internal/hostnet"
+	"github.com/trifid-cloud/trifid/internal/tmpl"
 )
 
 // Disks is what an agent asks of the datastores of its host. Every method is
@@ -44,6 +45,8 @@ type Networks interface {
 	Post(ctx context.Context, m *agentapi.Machine) error
 	// Clean removes what Pre and Post made, as far as no other VM needs it.
 	Clean(ctx context.Context, m *agentapi.Machine) error
+	// Leave is Clean for one NIC, which a VM that runs has lost: m is without it.
+	Leave(ctx context.Context, m *agentapi.Machine, nic tmpl.Vector) error
 }
 
 // ContextChanger is a driver whose running domains keep the context disk they

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 
@@ -16,6 +17,8 @@ import (
 	"github.com/trifid-cloud/trifid/internal/disk"
 	"github.com/trifid-cloud/trifid/internal/hypervisor"
 	"github.com/trifid-cloud/trifid/internal/hypervisor/sim"
+	"github.com/trifid-cloud/trifid/internal/one"
+	"github.com/trifid-cloud/trifid/internal/tmpl"
 )
 
 // host is a host whose disks and networks are remembered, and whose every call
@@ -32,10 +35,11 @@ type host struct {
 }
 
 var (
-	_ Disks             = (*host)(nil)
-	_ Networks          = (*host)(nil)
-	_ ContextChanger    = (*host)(nil)
-	_ hypervisor.Driver = (*host)(nil)
+	_ Disks                 = (*host)(nil)
+	_ Networks              = (*host)(nil)
+	_ ContextChanger        = (*host)(nil)
+	_ hypervisor.Driver     = (*host)(nil)
+	_ hypervisor.NICChanger = (*host)(nil)
 )
 
 func newHost(t *testing.T) *host {
@@ -43,7 +47,8 @@ func newHost(t *testing.T) *host {
 	hook := func(suffix string) sim.Hook {
 		return func(ctx context.Context, op sim.Op, _ string) error {
 			switch op {
-			case sim.OpStart, sim.OpShutdown, sim.OpDestroy, sim.OpReboot, sim.OpReset, sim.OpSave, sim.OpRestore:
+			case sim.OpStart, sim.OpShutdown, sim.OpDestroy, sim.OpReboot, sim.OpReset, sim.OpSave, sim.OpRestore,
+				sim.OpAttachNIC, sim.OpDetachNIC, sim.OpUpdateNIC:
 				return h.point(ctx, string(op)+suffix)
 			}
 			return nil
@@ -201,6 +206,9 @@ func (h *host) Space(context.Context) ([]agentapi.DatastoreSpace, error) {
 func (h *host) Pre(ctx context.Context, m *agentapi.Machine) error {
 	return h.change(ctx, m, "pre", func(things map[string]bool, id string) error {
 		things[id+"networks"] = true
+		for _, nic := range m.Template.Vectors("NIC") {
+			things[id+"bridge of NIC "+nic.Get("NIC_ID")] = true
+		}
 		return nil
 	})
 }
@@ -211,6 +219,12 @@ func (h *host) Post(ctx context.Context, m *agentapi.Machine) error {
 			return errors.New("no networks")
 		}
 		things[id+"rules"] = true
+		h.unmake(id + "rules of NIC ")
+		for _, name := range []string{"NIC", "NIC_ALIAS"} {
+			for _, nic := range m.Template.Vectors(name) {
+				things[id+"rules of NIC "+nic.Get("NIC_ID")] = true
+			}
+		}
 		return nil
 	})
 }
@@ -219,8 +233,26 @@ func (h *host) Clean(ctx context.Context, m *agentapi.Machine) error {
 	return h.change(ctx, m, "clean", func(things map[string]bool, id string) error {
 		delete(things, id+"networks")
 		delete(things, id+"rules")
+		h.unmake(id + "rules of NIC ")
+		h.unmake(id + "bridge of NIC ")
 		return nil
 	})
+}
+
+func (h *host) Leave(ctx context.Context, m *agentapi.Machine, nic tmpl.Vector) error {
+	return h.change(ctx, m, "leave", func(things map[string]bool, id string) error {
+		if _, _, there := one.NIC(m.Template, nicID(nic)); there {
+			return errors.New("the VM has the NIC")
+		}
+		delete(things, id+"bridge of NIC "+nic.Get("NIC_ID"))
+		delete(things, id+"rules of NIC "+nic.Get("NIC_ID"))
+		return nil
+	})
+}
+
+// unmake removes the things whose names begin so. The caller holds mu.
+func (h *host) unmake(prefix string) {
+	maps.DeleteFunc(h.things, func(name string, _ bool) bool { return strings.HasPrefix(name, prefix) })
 }
 
 // Save writes the checkpoint, which the sim does not.
@@ -242,6 +274,13 @@ func (h *host) picture(t *testing.T, id int) []string {
 	}
 	if state(t, h, id) == agentapi.DomainRunning {
 		out = append(out, "running")
+		macs, err := h.NICs(domain(id))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, mac := range macs {
+			out = append(out, "device "+mac)
+		}
 	}
 	slices.Sort(out)
 	return out

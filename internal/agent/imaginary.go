@@ -15,6 +15,7 @@ import (
 
 	"github.com/trifid-cloud/trifid/internal/agentapi"
 	"github.com/trifid-cloud/trifid/internal/disk"
+	"github.com/trifid-cloud/trifid/internal/tmpl"
 )
 
 // Imaginary is the Disks and Networks of hosts whose machines are imaginary too:
@@ -66,6 +67,9 @@ func (Imaginary) Post(context.Context, *agentapi.Machine) error { return nil }
 
 // Clean implements Networks.
 func (Imaginary) Clean(context.Context, *agentapi.Machine) error { return nil }
+
+// Leave implements Networks.
+func (Imaginary) Leave(context.Context, *agentapi.Machine, tmpl.Vector) error { return nil }
 
 // ImportVerified implements Disks. The size is that of the file when PATH names one
 // that may be read, else what was asked for, else 1 MB.

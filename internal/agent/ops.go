@@ -33,6 +33,9 @@ func (a *Agent) do(t *task) (agentapi.Result, error) {
 	if s.Image != nil {
 		return a.doImage(ctx, s.Op, s.Image)
 	}
+	if isNICChange(s.Op) {
+		return agentapi.Result{}, a.changeNIC(ctx, s.Op, s.Machine, s.NIC)
+	}
 	return a.doMachine(ctx, t, s.Op, s.Machine)
 }
 
@@ -45,6 +48,8 @@ func checkStep(s *agentapi.Step) error {
 		return fmt.Errorf("step %s: Image is expected", s.StepID)
 	case s.Subject != agentapi.SubjectVM && s.Subject != agentapi.SubjectImage:
 		return fmt.Errorf("step %s: subject %q is not known", s.StepID, s.Subject)
+	case isNICChange(s.Op) && nicID(s.NIC) < 0:
+		return fmt.Errorf("step %s: NIC with its NIC_ID is expected", s.StepID)
 	}
 	return nil
 }
@@ -99,12 +104,7 @@ func (a *Agent) doMachine(ctx context.Context, t *task, op agentapi.Op, m *agent
 			err = disks.Finish(ctx, m)
 		}
 	case agentapi.OpContext:
-		if err = disks.Context(ctx, m); err != nil {
-			break
-		}
-		if d, ok := driver.(ContextChanger); ok {
-			err = d.ChangeContext(ctx, m, disks.Dir(m))
-		}
+		err = a.exchangeContext(ctx, m)
 	case agentapi.OpCleanup:
 		err = a.cleanup(m)
 	default:

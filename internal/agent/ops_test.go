@@ -30,6 +30,10 @@ var ops = map[agentapi.Op][]agentapi.Op{
 	agentapi.OpFetch:    {agentapi.OpPrepare, agentapi.OpStart, agentapi.OpSave, agentapi.OpStore},
 	agentapi.OpFinish:   {agentapi.OpPrepare, agentapi.OpStart, agentapi.OpDestroy},
 	agentapi.OpCleanup:  {agentapi.OpPrepare, agentapi.OpStart},
+
+	agentapi.OpAttachNIC: {agentapi.OpPrepare, agentapi.OpStart},
+	agentapi.OpDetachNIC: {agentapi.OpPrepare, agentapi.OpStart, agentapi.OpAttachNIC},
+	agentapi.OpUpdateNIC: {agentapi.OpPrepare, agentapi.OpStart, agentapi.OpAttachNIC},
 }
 
 // rig is an agent on a host, with a VM 7 for which before has been done.
@@ -168,6 +172,7 @@ func TestEveryOpFailsAnywhere(t *testing.T) {
 					r := newRig(t, ops[op])
 					defer r.stop()
 					r.setAt(nth(n, func(context.Context, string) error { return broken }))
+					before := r.picture(t, 7)
 					take[any](r.server)
 					r.run(t, vm(7, op, 1))
 					pass(time.Minute)
@@ -185,6 +190,14 @@ func TestEveryOpFailsAnywhere(t *testing.T) {
 							if left == "running" || left == "7 networks" || left == "7 rules" {
 								t.Errorf("after the failure there still is %q", left)
 							}
+						}
+					}
+					if isNICChange(op) {
+						// The guest may have been given the new context disk; the next one is made when it boots.
+						left := slices.DeleteFunc(r.picture(t, 7), func(s string) bool { return s == "7 context in the guest" })
+						before := slices.DeleteFunc(before, func(s string) bool { return s == "7 context in the guest" })
+						if !slices.Equal(left, before) {
+							t.Errorf("after the failure there is %q, want %q", left, before)
 						}
 					}
 					r.setAt(nil)

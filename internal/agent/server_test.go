@@ -183,17 +183,28 @@ func vm(id int, op agentapi.Op, attempt int) agentapi.Step {
 		ID: id, Domain: domain(id), SystemDS: 0, VMMad: "dummy",
 		Template: tmpl.New(tmpl.Single("CPU", "1"), tmpl.Single("MEMORY", "128")),
 	}
-	return agentapi.Step{
+	s := agentapi.Step{
 		StepID: agentapi.StepID{Epoch: 1, Subject: agentapi.SubjectVM, ID: id, State: stateOf[op], Attempt: attempt},
 		Op:     op, Machine: m,
 	}
+	if isNICChange(op) {
+		s.NIC = plugged.Vector
+		if op != agentapi.OpDetachNIC {
+			m.Template = m.Template.Add(plugged)
+		}
+	}
+	return s
 }
+
+// plugged is the NIC that steps on NICs are about.
+var plugged = tmpl.Vec("NIC", "NIC_ID", "3", "MAC", "02:00:0a:00:00:03")
 
 // stateOf tells the steps of one VM apart as the server's states do.
 var stateOf = map[agentapi.Op]int{
 	agentapi.OpPrepare: 1, agentapi.OpStart: 2, agentapi.OpShutdown: 12, agentapi.OpDestroy: 18, agentapi.OpReboot: 3,
 	agentapi.OpReset: 33, agentapi.OpSave: 6, agentapi.OpRestore: 21, agentapi.OpStore: 10, agentapi.OpFetch: 31,
 	agentapi.OpFinish: 11, agentapi.OpCleanup: 23, agentapi.OpContext: 17,
+	agentapi.OpAttachNIC: 25, agentapi.OpDetachNIC: 25, agentapi.OpUpdateNIC: 25,
 }
 
 func state(t *testing.T, d hypervisor.Driver, id int) agentapi.DomainState {

@@ -214,7 +214,8 @@ func (a *Agent) report(t *task, r agentapi.Result) {
 // that succeeded.
 func stateAfter(op agentapi.Op) agentapi.DomainState {
 	switch op {
-	case agentapi.OpStart, agentapi.OpRestore, agentapi.OpReboot, agentapi.OpReset, agentapi.OpContext:
+	case agentapi.OpStart, agentapi.OpRestore, agentapi.OpReboot, agentapi.OpReset, agentapi.OpContext,
+		agentapi.OpAttachNIC, agentapi.OpDetachNIC, agentapi.OpUpdateNIC:
 		return agentapi.DomainRunning
 	}
 	return agentapi.DomainPoweroff
@@ -230,7 +231,8 @@ func (a *Agent) advance(key subject, t *task, ok bool) *task {
 	m := t.step.Machine
 	look := !ok
 	switch t.step.Op {
-	case agentapi.OpReboot, agentapi.OpReset, agentapi.OpContext:
+	case agentapi.OpReboot, agentapi.OpReset, agentapi.OpContext,
+		agentapi.OpAttachNIC, agentapi.OpDetachNIC, agentapi.OpUpdateNIC:
 		look = true // which tell nothing of the state
 	}
 	expected := agentapi.DomainState("")

@@ -14,6 +14,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -158,18 +159,44 @@ func (h *Host) Clean(_ context.Context, m *agentapi.Machine) error {
 		if err != nil || n.driver == dummy {
 			continue // Pre has refused it, and made nothing
 		}
-		err = h.on(n.bridge, func(u *bridgeUse) error {
-			delete(u.vms, m.ID)
-			if len(u.vms) > 0 || h.cfg.KeepEmptyBridge {
-				return nil
-			}
-			return dropBridge(n.bridge, n.phydev)
-		})
-		if err != nil {
-			errs = append(errs, fmt.Errorf("NIC %s: %w", n.id, err))
+		if err := h.leave(m.ID, n); err != nil {
+			errs = append(errs, err)
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// Leave removes what Pre made for one NIC, as far as neither another VM needs it
+// nor another NIC of the same; m is the VM without it.
+func (h *Host) Leave(_ context.Context, m *agentapi.Machine, gone tmpl.Vector) error {
+	n, err := readNIC(gone)
+	if err != nil || n.driver == dummy {
+		return nil // Pre has refused it, and made nothing
+	}
+	left, err := nicsOf(m)
+	if err != nil {
+		return err
+	}
+	if slices.ContainsFunc(left, func(o nic) bool { return o.bridge == n.bridge }) {
+		return nil
+	}
+	return h.leave(m.ID, n)
+}
+
+// leave notes that a VM does not count on the bridge of a NIC any more, and
+// removes the bridge with the last who did.
+func (h *Host) leave(vm int, n nic) error {
+	err := h.on(n.bridge, func(u *bridgeUse) error {
+		delete(u.vms, vm)
+		if len(u.vms) > 0 || h.cfg.KeepEmptyBridge {
+			return nil
+		}
+		return dropBridge(n.bridge, n.phydev)
+	})
+	if err != nil {
+		return fmt.Errorf("NIC %s: %w", n.id, err)
+	}
+	return nil
 }
 
 // on runs f alone on a bridge.

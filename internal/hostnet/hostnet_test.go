@@ -192,6 +192,34 @@ func TestCutWhileMade(t *testing.T) {
 	}
 }
 
+// A NIC that a running VM loses takes its bridge along, unless somebody else is on it.
+func TestLeave(t *testing.T) {
+	ns.Enter(t)
+	h := New(Config{})
+	first, second := nicOn("onebr11"), nicOn("onebr12", "NIC_ID", "1")
+	must(t, h.Pre(t.Context(), vm(1, first, second)))
+	must(t, h.Pre(t.Context(), vm(2, first)))
+	must(t, h.Leave(t.Context(), vm(1, first, second), nicOn("onebr12", "NIC_ID", "2").Vector))
+	if have(t, "onebr12") == nil {
+		t.Error("the bridge of another NIC of the VM is gone")
+	}
+	for range 2 {
+		must(t, h.Leave(t.Context(), vm(1, first), second.Vector))
+		if have(t, "onebr12") != nil {
+			t.Error("the bridge of the NIC is still there")
+		}
+	}
+	must(t, h.Leave(t.Context(), vm(1), first.Vector))
+	if have(t, "onebr11") == nil {
+		t.Error("the bridge of another VM is gone")
+	}
+	must(t, h.Leave(t.Context(), vm(2), first.Vector))
+	if have(t, "onebr11") != nil {
+		t.Error("the bridge is still there without its last NIC")
+	}
+	must(t, h.Leave(t.Context(), vm(1), nicOn("b", "VN_MAD", "vxlan").Vector)) // which Pre has refused
+}
+
 func TestNotABridge(t *testing.T) {
 	ns.Enter(t)
 	add(t, &netlink.Veth{LinkAttrs: named("veth9"), PeerName: "veth9p"})
