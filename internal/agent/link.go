@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"time"
 
@@ -43,20 +44,25 @@ func (l *link) sent(err error) {
 	}
 }
 
-// keepLinked connects until ctx is done, waiting longer after each failure.
+// keepLinked connects until ctx is done, waiting longer after each failure. It
+// says once why there is no link, until that changes.
 func (a *Agent) keepLinked(ctx context.Context) {
-	failures := 0
+	failures, said := 0, ""
 	for ctx.Err() == nil {
 		inStep, err := a.linkOnce(ctx)
 		if ctx.Err() != nil {
 			return
 		}
 		if inStep {
-			failures = 0
+			failures, said = 0, ""
 		}
 		wait := backoff(a.cfg.ReconnectMin, a.cfg.ReconnectMax, failures)
 		failures++
-		a.log.Warn("no link to the server", "error", err, "retry_in", wait)
+		level := slog.LevelDebug // the same again
+		if why := fmt.Sprint(err); why != said {
+			level, said = slog.LevelWarn, why
+		}
+		a.log.Log(ctx, level, "no link to the server", "error", err, "retry_in", wait)
 		sleep(ctx, wait)
 	}
 }

@@ -18,12 +18,10 @@ func (s *server) addAgentListener(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("the cluster's authority: %w", err)
 	}
-	l, err := net.Listen("tcp", s.Config.Listen.Agents)
-	if err != nil {
-		return fmt.Errorf("listen for agents: %w; give another address in listen.agents", err)
+	if s.agents, err = net.Listen("tcp", s.Config.Listen.Agents); err != nil {
+		return listenError("agents", err)
 	}
-	s.agents = l.Addr().String()
 	srv := grpcapi.NewServer(s.life, grpcapi.ServerConfig{CA: ca, Enroller: s.cloud, Logger: s.Log})
-	s.add("agents", func(ctx context.Context) error { return srv.Serve(ctx, l) })
+	s.addHosts("agents", func(ctx context.Context) error { return srv.Serve(ctx, s.agents) })
 	return nil
 }

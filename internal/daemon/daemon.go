@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"sync"
 	"time"
 
@@ -47,15 +48,15 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err != nil {
 		return err
 	}
-	st, err := store.Open(ctx, store.Config{Dir: dir.join("store"), Logger: o.Log.With("component", "store")})
+	st, err := store.Open(ctx, store.Config{Dir: dir.join("store"), Logger: o.Log})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, st.Close()) }()
 
-	s, err := build(ctx, o, dir, creds, st)
-	if err != nil {
-		return err
+	s := &server{Options: o, dir: dir, store: st}
+	if err := s.build(ctx, creds); err != nil {
+		return errors.Join(err, s.closeListeners())
 	}
 	defer func() { err = errors.Join(err, dir.removeEndpoints()) }()
 	return s.run(ctx)
@@ -71,8 +72,10 @@ type server struct {
 	life  *lifecycle.Controller
 	faces []*face
 	parts []part
-	// agents is where agents of other machines connect, "" when none may.
-	agents string
+	// hosts are the parts that link hosts to the others; they are stopped first.
+	hosts []part
+	// agents is where agents of other machines connect, nil when none may.
+	agents net.Listener
 }
 
 // part is something that runs until its context is done.
@@ -85,28 +88,33 @@ func (s *server) add(name string, run func(context.Context) error) {
 	s.parts = append(s.parts, part{name, run})
 }
 
-// build puts the server together; nothing runs yet, but its listeners are open.
-func build(ctx context.Context, o Options, dir *dataDir, creds credentials, st *store.Store) (*server, error) {
+func (s *server) addHosts(name string, run func(context.Context) error) {
+	s.hosts = append(s.hosts, part{name, run})
+}
+
+// build puts the server together; nothing runs yet, but its listeners are open,
+// also when it fails.
+func (s *server) build(ctx context.Context, creds credentials) error {
+	o, st := s.Options, s.store
 	authn, err := auth.New(slowHashes)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	s := &server{Options: o, dir: dir, store: st}
 	s.mon = monitor.New()
 	if err := s.openFaces(); err != nil {
-		return nil, err
+		return err
 	}
 	cfg, err := s.cloudConfig(creds)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	s.cloud = cloud.New(cloud.Options{
 		Store: st, Auth: authn, Config: cfg, Log: o.Log.With("component", "cloud"), Monitor: s.mon,
 	})
 	if err := s.bootstrap(ctx, creds); err != nil {
-		return nil, err
+		return err
 	}
-	logs := vmLogs{dir: dir.join("log/vms"), zone: o.Config.Zone.ID}
+	logs := vmLogs{dir: s.dir.join("log/vms"), zone: o.Config.Zone.ID}
 	s.life = lifecycle.New(lifecycle.Options{
 		Store: st, Cloud: s.cloud, Samples: s.mon, Log: o.Log.With("component", "lifecycle"),
 		LostAfter: o.Config.Core.LostAfter.Std(), LogLine: logs.line, DropLog: logs.drop,
@@ -114,19 +122,19 @@ func build(ctx context.Context, o Options, dir *dataDir, creds credentials, st *
 	scheduler := sched.New(sched.Options{Store: st, Cloud: s.cloud, Space: s.mon, Log: o.Log.With("component", "scheduler")})
 	s.add("lifecycle", s.life.Run)
 	s.add("scheduler", scheduler.Run)
-	s.add("simulated hosts", (&simFleet{server: s}).run)
+	s.addHosts("simulated hosts", (&simFleet{server: s}).run)
 	if err := s.addFaces(ctx); err != nil {
-		return nil, err
+		return err
 	}
 	if err := s.addAgentListener(ctx); err != nil {
-		return nil, err
+		return err
 	}
 	if o.Agent {
 		if err := s.addAgent(ctx); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return s, nil
+	return nil
 }
 
 func (s *server) cloudConfig(creds credentials) (cloud.Config, error) {
@@ -148,43 +156,67 @@ func (s *server) cloudConfig(creds credentials) (cloud.Config, error) {
 }
 
 // run runs every part until ctx is done or one of them fails, and waits for all.
+// The hosts' part goes first, while there is somebody to take leave of.
 func (s *server) run(ctx context.Context) error {
-	inner, cancel := context.WithCancelCause(ctx)
+	all, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cancel(nil)
-	var wg sync.WaitGroup
-	start := func(name string, run func(context.Context) error) {
+	failed := make(chan error, 1)
+	start := func(of context.Context, wg *sync.WaitGroup, name string, run func(context.Context) error) {
 		wg.Go(func() {
-			if err := run(inner); err != nil && inner.Err() == nil {
-				cancel(fmt.Errorf("%s: %w", name, err))
+			if err := run(of); err != nil && of.Err() == nil {
+				select {
+				case failed <- fmt.Errorf("%s: %w", name, err):
+				default: // another was first
+				}
 			}
 		})
 	}
+	var parts, hosts sync.WaitGroup
 	for _, p := range s.parts {
-		start(p.name, p.run)
+		start(all, &parts, p.name, p.run)
 	}
 	for _, f := range s.faces {
-		start(f.name, f.server.Run)
+		start(all, &parts, f.name, f.server.Run)
+	}
+	linked, unlink := context.WithCancel(all)
+	defer unlink()
+	for _, p := range s.hosts {
+		start(linked, &hosts, p.name, p.run)
 	}
 	err := s.announce()
 	if err == nil {
 		select {
-		case <-inner.Done():
-			err = context.Cause(inner)
+		case <-ctx.Done():
+		case err = <-failed:
 		case <-s.store.Done():
 			err = s.store.Err()
 		}
 	}
+	unlink()
+	hosts.Wait()
 	cancel(err)
-	wg.Wait()
-	if ctx.Err() != nil {
-		return nil // asked to stop
-	}
+	parts.Wait()
 	return err
+}
+
+// closeListeners gives up the addresses of a server that does not run.
+func (s *server) closeListeners() error {
+	var errs []error
+	for _, f := range s.faces {
+		errs = append(errs, f.server.Close())
+	}
+	if s.agents != nil {
+		errs = append(errs, s.agents.Close())
+	}
+	return errors.Join(errs...)
 }
 
 // announce tells where everything is, when it is.
 func (s *server) announce() error {
-	e := Endpoints{Core: s.face("core").url("/RPC2"), Flow: s.face("flow").url(""), Gate: s.face("gate").url(""), Agents: s.agents}
+	e := Endpoints{Core: s.face("core").url("/RPC2"), Flow: s.face("flow").url(""), Gate: s.face("gate").url("")}
+	if s.agents != nil {
+		e.Agents = s.agents.Addr().String()
+	}
 	if err := s.dir.writeEndpoints(e); err != nil {
 		return err
 	}

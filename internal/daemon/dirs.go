@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -42,15 +43,41 @@ func openDataDir(path string) (*dataDir, error) {
 	if err != nil {
 		return nil, fmt.Errorf("lock the data directory: %w", err)
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		f.Close()
-		if errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, fmt.Errorf("the data directory %s is in use by another server: stop that one first, or give another --data", path)
-		}
-		return nil, fmt.Errorf("lock the data directory %s: %w", path, err)
+	if err := lock(f); err != nil {
+		return nil, errors.Join(fmt.Errorf("lock the data directory %s: %w", path, err), f.Close())
 	}
 	d.lock = f
+	// One that was killed has left it behind.
+	if err := d.removeEndpoints(); err != nil {
+		return nil, errors.Join(err, d.close())
+	}
 	return d, nil
+}
+
+// lock takes the lock and writes into its file who holds it.
+func lock(f *os.File) error {
+	err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		return fmt.Errorf("it is in use by %s: stop that first, or give another --data", holder(f))
+	}
+	if err != nil {
+		return err
+	}
+	if err := f.Truncate(0); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(f, os.Getpid())
+	return err
+}
+
+// holder names who holds the lock.
+func holder(f *os.File) string {
+	text := make([]byte, 32)
+	n, _ := f.Read(text) // it may not have written it yet
+	if pid, err := strconv.Atoi(strings.TrimSpace(string(text[:n]))); err == nil {
+		return fmt.Sprintf("another trifid, process %d", pid)
+	}
+	return "another trifid"
 }
 
 func (d *dataDir) join(name string) string { return filepath.Join(d.path, name) }

@@ -1,9 +1,11 @@
 package daemon
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
+	"syscall"
 
 	"github.com/trifid-cloud/trifid/internal/server/httpd"
 )
@@ -28,12 +30,20 @@ func (s *server) openFaces() error {
 			Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { face.handler.ServeHTTP(w, r) }),
 		})
 		if err != nil {
-			return fmt.Errorf("listen for %s: %w; give another address with --listen or in the configuration", f.name, err)
+			return listenError(f.name, err)
 		}
 		face.server = srv
 		s.faces = append(s.faces, face)
 	}
 	return nil
+}
+
+// listenError says which address could not be had, and what to do.
+func listenError(name string, err error) error {
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("%w: another program listens there (ss -ltnp names it); stop it, or give another address in listen.%s", err, name)
+	}
+	return fmt.Errorf("%w; give another address in listen.%s", err, name)
 }
 
 func (f *face) addr() *net.TCPAddr { return f.server.Addr().(*net.TCPAddr) }

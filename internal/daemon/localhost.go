@@ -25,7 +25,7 @@ type localHost struct {
 	cfg     config.Config
 	dir     *dataDir
 	version string
-	log     *slog.Logger
+	log     *slog.Logger // without a component: the agent and its driver name themselves
 	connect func(host string, id int) agentapi.Connector
 	// register tells the cloud of the host and returns its id; nil where the
 	// server knows the host by its certificate.
@@ -38,11 +38,11 @@ func (s *server) addAgent(context.Context) error {
 		return nil // the fleet of simulated hosts has its own
 	}
 	h := &localHost{
-		cfg: s.Config, dir: s.dir, version: s.Version, log: s.Log.With("component", "agent"),
-		connect:  func(string, int) agentapi.Connector { return inproc.New(s.life, s.Log.With("component", "agent")) },
+		cfg: s.Config, dir: s.dir, version: s.Version, log: s.Log,
+		connect:  func(string, int) agentapi.Connector { return inproc.New(s.life, s.Log.With("component", "link")) },
 		register: s.registerHost,
 	}
-	s.add("agent", func(ctx context.Context) error {
+	s.addHosts("agent", func(ctx context.Context) error {
 		return s.store.Lead(ctx, func(ctx context.Context, _ store.Term) error {
 			err := h.run(ctx)
 			if ctx.Err() != nil {
@@ -91,7 +91,7 @@ func (h *localHost) run(ctx context.Context) error {
 	}
 	defer func() {
 		if err := c.Driver.Close(); err != nil {
-			h.log.Warn("hypervisor not closed", "err", err)
+			h.log.Warn("hypervisor not closed", "component", "host", "err", err)
 		}
 	}()
 	if h.register != nil {
@@ -112,15 +112,16 @@ func (h *localHost) run(ctx context.Context) error {
 
 // findLibvirt gives an agent what it runs real machines with.
 func (h *localHost) findLibvirt(ctx context.Context, c *agent.Config) error {
+	log := h.log.With("component", "host")
 	typ, reason, err := libvirt.Probe{
 		Force: h.cfg.Hypervisor.Type, Kernel: h.cfg.Hypervisor.ProbeKernel, Cache: h.dir.join("agent/probe.json"),
 	}.Find(ctx)
 	if err != nil {
-		h.log.Warn("probe of hardware virtualization", "err", err)
+		log.Warn("probe of hardware virtualization", "err", err)
 	}
-	h.log.Info("domain type chosen", "type", typ, "because", reason)
+	log.Info("domain type chosen", "type", typ, "because", reason)
 	if _, err := os.Stat(h.cfg.Hypervisor.LibvirtSocket); err != nil {
-		h.log.Warn("libvirt is not there yet; machines will wait for it. Install libvirt, name its socket in hypervisor.libvirt_socket, or run with --hypervisor sim",
+		log.Warn("libvirt is not there yet; machines will wait for it. Install libvirt, name its socket in hypervisor.libvirt_socket, or run with --hypervisor sim",
 			"socket", h.cfg.Hypervisor.LibvirtSocket)
 	}
 	disks, err := disk.New(disk.Config{Base: h.dir.join("datastores"), Owner: qemuOwner()})

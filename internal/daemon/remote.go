@@ -53,7 +53,7 @@ func RunAgent(ctx context.Context, o AgentOptions) (err error) {
 	renewals.Go(func() { connector.KeepRenewed(ctx) })
 	defer func() { cancel(); renewals.Wait() }()
 	h := &localHost{
-		cfg: o.Config, dir: dir, version: o.Version, log: o.Log.With("component", "agent"),
+		cfg: o.Config, dir: dir, version: o.Version, log: o.Log,
 		connect: func(string, int) agentapi.Connector { return connector },
 	}
 	return h.run(ctx)

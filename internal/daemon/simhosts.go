@@ -131,9 +131,9 @@ func (f *simFleet) start(ctx context.Context, h *one.Host) error {
 	if err != nil {
 		return err
 	}
-	log := f.server.Log.With("component", "agent", "host", h.Name)
+	log := f.server.Log.With("component", "host", "host", h.Name)
 	a, err := agent.New(agent.Config{
-		HostName: h.Name, HostID: h.ID, Version: f.server.Version, Driver: s, Connector: inproc.New(f.server.life, log), Logger: log,
+		HostName: h.Name, HostID: h.ID, Version: f.server.Version, Driver: s, Connector: inproc.New(f.server.life, f.server.Log.With("component", "link")), Logger: f.server.Log,
 		HostInterval: c.Agent.HostInterval.Std(), VMInterval: c.Agent.VMInterval.Std(), ShutdownRepeat: c.Agent.ShutdownRepeat.Std(),
 	})
 	if err != nil {

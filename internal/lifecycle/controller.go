@@ -52,7 +52,8 @@ type Controller struct {
 	Options
 
 	mu    sync.Mutex
-	term  *term // nil while this member does not lead
+	term  *term         // nil while this member does not lead
+	begun chan struct{} // closed while term is not nil
 	links map[int]*link
 }
 
@@ -64,7 +65,7 @@ func New(o Options) *Controller {
 	if o.LostAfter == 0 {
 		o.LostAfter = defaultLostAfter
 	}
-	return &Controller{Options: o, links: map[int]*link{}}
+	return &Controller{Options: o, links: map[int]*link{}, begun: make(chan struct{})}
 }
 
 // term is a time of leading.
@@ -122,12 +123,13 @@ func (c *Controller) begin(t *term) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.term = t
+	close(c.begun)
 }
 
 func (c *Controller) end() {
 	c.mu.Lock()
 	c.term.intake.Close()
-	c.term = nil
+	c.term, c.begun = nil, make(chan struct{})
 	links := c.links
 	c.links = map[int]*link{}
 	c.mu.Unlock()

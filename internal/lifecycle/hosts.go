@@ -53,6 +53,7 @@ func (c *Controller) Accept(ctx context.Context, hello agentapi.Hello, hostID in
 		return nil, errs.New(errs.NoExists, "host %q is not registered: add it with 'onehost create'", hello.Host)
 	}
 	l := &link{host: hostID, down: down, ctx: ctx, dummy: h.VMMad == "dummy", datastores: map[int]bool{}}
+	c.awaitTerm(ctx)
 	c.mu.Lock()
 	t := c.term
 	if t == nil {
@@ -71,6 +72,27 @@ func (c *Controller) Accept(ctx context.Context, hello agentapi.Hello, hostID in
 	return &uplink{c: c, t: t, l: l}, nil
 }
 
+// beginTime is long enough for the controllers of a new leader to begin.
+const beginTime = 10 * time.Second
+
+// awaitTerm waits for a term that is about to begin: agents may be faster than
+// the controllers of a server that starts.
+func (c *Controller) awaitTerm(ctx context.Context) {
+	c.mu.Lock()
+	begun := c.begun
+	c.mu.Unlock()
+	if !c.Store.Leader() {
+		return
+	}
+	patience := time.NewTimer(beginTime)
+	defer patience.Stop()
+	select {
+	case <-begun:
+	case <-patience.C:
+	case <-ctx.Done():
+	}
+}
+
 // unlink forgets a link that has ended and gives the host time to come back.
 func (c *Controller) unlink(t *term, l *link) {
 	c.mu.Lock()
@@ -82,7 +104,7 @@ func (c *Controller) unlink(t *term, l *link) {
 	if !mine || t.ctx.Err() != nil {
 		return
 	}
-	c.Log.Warn("agent disconnected", "host", l.host, "cause", context.Cause(l.ctx))
+	c.Log.Info("agent disconnected", "id", l.host, "cause", context.Cause(l.ctx))
 }
 
 // linkOf returns the link to a host's agent, nil while there is none.

@@ -50,7 +50,7 @@ type Config struct {
 	// to start over; defaults 4096 and 64 MiB.
 	FeedCommits, FeedBytes int
 
-	// Logger takes what the store and etcd have to say; none if nil.
+	// Logger takes what the store and etcd have to say, with their component; none if nil.
 	Logger *slog.Logger
 	// Now is the clock that dates stored requests; time.Now if nil.
 	Now func() time.Time

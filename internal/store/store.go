@@ -66,7 +66,7 @@ func open(ctx context.Context, cfg Config, cs *codecs) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{cfg: cfg, codecs: cs, logger: cfg.Logger, stats: newStats(), closed: make(chan struct{}), grown: make(chan int64, 1)}
+	s := &Store{cfg: cfg, codecs: cs, logger: cfg.Logger.With("component", "store"), stats: newStats(), closed: make(chan struct{}), grown: make(chan int64, 1)}
 	s.hist.maxCount, s.hist.maxBytes = cfg.FeedCommits, cfg.FeedBytes
 	s.standing.Store(&standing{changed: make(chan struct{})})
 	if s.log, err = openLog(ctx, cfg); err != nil {
