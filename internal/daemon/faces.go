@@ -2,10 +2,10 @@ package daemon
 
 import (
 	"context"
-	"net/http"
 
 	"github.com/trifid-cloud/trifid/internal/flow"
 	"github.com/trifid-cloud/trifid/internal/gate"
+	"github.com/trifid-cloud/trifid/internal/server/flowapi"
 	"github.com/trifid-cloud/trifid/internal/server/gateapi"
 	"github.com/trifid-cloud/trifid/internal/server/oneapi"
 )
@@ -20,7 +20,7 @@ func (s *server) addFaces(ctx context.Context) error {
 	s.face("core").handler = oneapi.New(oneapi.Options{
 		Cloud: s.cloud, Monitor: s.mon, Body: services.Body, Log: s.Log.With("component", "core"),
 	})
-	s.face("flow").handler = http.NotFoundHandler()
+	s.face("flow").handler = flowapi.New(flowapi.Options{Cloud: s.cloud, Flow: services, Log: s.Log.With("component", "flow")})
 	g, err := gate.New(gate.Options{
 		Cloud: s.cloud, Flow: services, Config: s.Config.Gate, Monitor: s.mon, Feed: s.store, Log: s.Log.With("component", "gate"),
 	})

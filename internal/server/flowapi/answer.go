@@ -1,0 +1,123 @@
+package flowapi
+
+import (
+	"errors"
+	"net/http"
+	"strconv"
+
+	"github.com/trifid-cloud/trifid/internal/errs"
+	"github.com/trifid-cloud/trifid/internal/flow/jsontree"
+	"github.com/trifid-cloud/trifid/internal/flow/spec"
+	"github.com/trifid-cloud/trifid/internal/server/httpd"
+)
+
+// Header values that all answers share; nothing changes them.
+// Source: OneFlow reference §1.1.
+var (
+	contentType = []string{"text/html;charset=utf-8"}
+	nosniff     = []string{"nosniff"}
+	sameOrigin  = []string{"SAMEORIGIN"}
+	xssBlock    = []string{"1; mode=block"}
+)
+
+// answer is what a request comes to: a status and a document, unless it is null.
+type answer struct {
+	status int
+	doc    jsontree.Value
+}
+
+var done = answer{status: http.StatusNoContent}
+
+// shown answers with a document that was asked for, made with one that is new.
+func shown(doc jsontree.Value, err error) (answer, error) { return answer{http.StatusOK, doc}, err }
+
+func made(doc jsontree.Value, err error) (answer, error) { return answer{http.StatusCreated, doc}, err }
+
+// refusal is an error of the request itself: its status and its text.
+type refusal struct {
+	status int
+	text   string
+}
+
+func (r *refusal) Error() string { return r.text }
+
+// invalid refuses a body that says something it must not.
+func invalid(text string) error { return &refusal{http.StatusBadRequest, text} }
+
+// broken refuses a body that cannot be made out, in the way the original tells
+// of errors it did not expect. Source: OneFlow reference §1.3.
+func broken(reason string) error {
+	return &refusal{http.StatusInternalServerError, unexpected(reason)}
+}
+
+func unexpected(reason string) string {
+	return jsontree.Obj(jsontree.F("message", jsontree.Str("Internal server error")), jsontree.F("reason", jsontree.Str(reason))).Compact()
+}
+
+// noRoute answers for everything that is not there.
+func noRoute(w http.ResponseWriter, _ *http.Request) {
+	w.WriteHeader(http.StatusNotFound)
+	_, _ = w.Write([]byte("<h1>Not Found</h1>")) // the client may have gone
+}
+
+// fail answers with an error. Source: OneFlow reference §1.3, the column from 6.0 on.
+func (a *API) fail(w http.ResponseWriter, r *http.Request, err error) {
+	var own *refusal
+	var template *spec.Error
+	switch {
+	case errors.As(err, &own):
+		a.refuse(w, r, own.status, own.text)
+		return
+	case hasKind(err):
+	case errors.As(err, &template):
+		a.refuse(w, r, http.StatusBadRequest, template.Msg)
+		return
+	default:
+		a.log.Error("request failed", "method", r.Method, "path", r.URL.Path, "err", err)
+	}
+	status := http.StatusInternalServerError
+	switch errs.KindOf(err) {
+	case errs.Authentication:
+		status = http.StatusForbidden
+	case errs.Authorization:
+		status = http.StatusUnauthorized
+	case errs.NoExists:
+		status = http.StatusNotFound
+	case errs.Unavailable, errs.Replication:
+		status = http.StatusServiceUnavailable
+	}
+	a.refuse(w, r, status, errs.Text(err))
+}
+
+// hasKind tells whether an error was given a kind: then that decides, even if a
+// template is at fault.
+func hasKind(err error) bool {
+	var e *errs.Error
+	return errors.As(err, &e)
+}
+
+func (a *API) refuse(w http.ResponseWriter, r *http.Request, status int, text string) {
+	a.log.Debug("request refused", "method", r.Method, "path", r.URL.Path, "from", r.RemoteAddr, "status", status, "reason", text)
+	a.send(w, r, status, []byte(text))
+}
+
+func (a *API) answer(w http.ResponseWriter, r *http.Request, out answer) {
+	var text []byte
+	if out.doc.Kind != jsontree.Null {
+		text = out.doc.Pretty(nil)
+	}
+	a.send(w, r, out.status, text)
+}
+
+func (a *API) send(w http.ResponseWriter, r *http.Request, status int, text []byte) {
+	if status == http.StatusNoContent {
+		w.Header().Del("Content-Type")
+		w.WriteHeader(status)
+		return
+	}
+	w.Header()["Content-Length"] = []string{strconv.Itoa(len(text))}
+	w.WriteHeader(status)
+	if err := httpd.Answer(w, text); err != nil {
+		a.log.Debug("answer not taken", "from", r.RemoteAddr, "err", err)
+	}
+}

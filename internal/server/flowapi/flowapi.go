@@ -1,0 +1,141 @@
+// Package flowapi is the face of services: OneFlow's REST interface. It turns
+// requests into calls of internal/flow and their results into answers, with the
+// statuses and texts of the original; it decides nothing itself.
+//
+// Source: OneFlow reference §1.
+package flowapi
+
+import (
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"runtime/debug"
+
+	"github.com/trifid-cloud/trifid/internal/auth"
+	"github.com/trifid-cloud/trifid/internal/cloud"
+	"github.com/trifid-cloud/trifid/internal/flow"
+)
+
+// Options are what an API is built from.
+type Options struct {
+	Cloud *cloud.Cloud
+	Flow  *flow.Flow
+	Log   *slog.Logger
+}
+
+// API serves users of services. It is an http.Handler.
+type API struct {
+	cloud *cloud.Cloud
+	flow  *flow.Flow
+	log   *slog.Logger
+	mux   *http.ServeMux
+}
+
+// New returns the face.
+func New(o Options) *API {
+	a := &API{cloud: o.Cloud, flow: o.Flow, log: o.Log, mux: http.NewServeMux()}
+	if a.log == nil {
+		a.log = slog.New(slog.DiscardHandler)
+	}
+	for _, r := range routes {
+		a.mux.HandleFunc(r.pattern, a.serve(r.run))
+	}
+	a.mux.HandleFunc("/", noRoute)
+	return a
+}
+
+// handler does what a request asks for.
+type handler func(*request) (answer, error)
+
+// request is an authenticated request.
+type request struct {
+	*http.Request
+	w    http.ResponseWriter
+	who  auth.Caller
+	flow *flow.Flow
+}
+
+// routes is every route there is. A route that only old versions had is kept:
+// clients of them stopped working when it went. Source: OneFlow reference §1.2, §10.1.
+var routes = []struct {
+	pattern string
+	run     handler
+}{
+	{"GET /service", listServices},
+	{"GET /service/{id}", showService},
+	{"DELETE /service/{id}", undeploy},
+	{"PUT /service/{id}", updateService},
+	{"POST /service/{id}/action", serviceAction},
+	{"POST /service/{id}/scale", scale},
+	{"PUT /service/{id}/role/{role}", scaleRole},
+	{"POST /service/{id}/role/{role}/action", roleAction},
+	{"POST /service/{id}/role_action", changeRoles},
+	{"DELETE /service/{id}/sched_action/{action}", deleteAction},
+	{"DELETE /service/{id}/role/{role}/sched_action/{action}", deleteAction},
+	{"POST /service_pool/purge_done", purgeDone},
+	{"GET /service_template", listTemplates},
+	{"POST /service_template", createTemplate},
+	{"GET /service_template/{id}", showTemplate},
+	{"PUT /service_template/{id}", updateTemplate},
+	{"DELETE /service_template/{id}", deleteTemplate},
+	{"POST /service_template/{id}/action", templateAction},
+}
+
+// ServeHTTP answers a user. Who asks is settled before what is asked for.
+// Source: OneFlow reference §1.1.
+func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h["Content-Type"] = contentType
+	h["X-Content-Type-Options"] = nosniff
+	h["X-Frame-Options"] = sameOrigin
+	h["X-Xss-Protection"] = xssBlock
+	a.mux.ServeHTTP(w, r)
+}
+
+// serve authenticates a request and hands it on.
+func (a *API) serve(run handler) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			if p := recover(); p != nil {
+				a.log.Error("request panicked", "method", r.Method, "path", r.URL.Path, "panic", p, "stack", string(debug.Stack()))
+				a.refuse(w, r, http.StatusInternalServerError, unexpected("see the server's log"))
+			}
+		}()
+		who, refusal := a.authenticate(r)
+		if refusal != "" {
+			a.refuse(w, r, http.StatusUnauthorized, refusal)
+			return
+		}
+		out, err := run(&request{Request: r, w: w, who: who, flow: a.flow})
+		if err != nil {
+			a.fail(w, r, err)
+			return
+		}
+		a.answer(w, r, out)
+	}
+}
+
+// authenticate finds out who asks. Names and passwords that have characters with
+// a meaning in URLs may be known to the core in their escaped form.
+// Source: OneFlow reference §1.1.
+func (a *API) authenticate(r *http.Request) (who auth.Caller, refusal string) {
+	user, password, ok := r.BasicAuth()
+	if !ok {
+		return who, "A username and password must be provided"
+	}
+	from, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		from = r.RemoteAddr
+	}
+	who, err = a.cloud.Authenticate(r.Context(), user+":"+password, from)
+	if err == nil {
+		return who, ""
+	}
+	if escaped := url.PathEscape(user) + ":" + url.PathEscape(password); escaped != user+":"+password {
+		if who, err = a.cloud.Authenticate(r.Context(), escaped, from); err == nil {
+			return who, ""
+		}
+	}
+	return who, "Invalid credentials"
+}
