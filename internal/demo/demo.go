@@ -27,19 +27,16 @@ const limit = 4 * time.Minute
 
 // Run runs the demonstration; it must be called inside a sandbox.
 func Run(ctx context.Context, o Options) (err error) {
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	work, err := os.MkdirTemp("", "trifid-demo-*")
+	work, err := makeWorkDir(o.Keep)
 	if err != nil {
 		return fmt.Errorf("make the working directory: %w", err)
 	}
-	// QEMU runs as root here, but datastores are meant to be passed through.
-	if err := os.Chmod(work, 0o711); err != nil {
-		return fmt.Errorf("make the working directory: %w", err)
-	}
 	d := &demo{Options: o, t: newTimeline(o.Out), work: work}
+	asked := ctx
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
 	defer func() {
-		err = errors.Join(err, d.close(err))
+		err = errors.Join(err, d.close(err != nil && asked.Err() == nil))
 	}()
 	for _, step := range []func(context.Context) error{
 		d.startHypervisor, d.buildGuest, d.startCloud, d.registerImages, d.createNetwork, d.createTemplates,
@@ -56,7 +53,7 @@ func Run(ctx context.Context, o Options) (err error) {
 type demo struct {
 	Options
 	t       *timeline
-	work    string
+	work    *workDir
 	libvirt *sandbox.Libvirtd
 	server  *server
 	cloud   *watcher
@@ -65,15 +62,15 @@ type demo struct {
 	template, service    int
 }
 
-func (d *demo) path(name string) string { return filepath.Join(d.work, name) }
+func (d *demo) path(name string) string { return filepath.Join(d.work.path, name) }
 
-// close takes everything down; what went wrong decides whether logs are shown.
-func (d *demo) close(failed error) error {
+// close takes everything down, and shows the logs if something has failed.
+func (d *demo) close(failed bool) error {
 	var errs []error
 	if d.server != nil {
 		errs = append(errs, d.server.stop())
 	}
-	if failed != nil {
+	if failed {
 		fmt.Fprintf(d.Out, "\n--- end of the server's log\n%s\n", tail(d.path("server.log")))
 		if d.libvirt != nil {
 			fmt.Fprintf(d.Out, "--- end of libvirt's log\n%s\n", d.libvirt.Log())
@@ -84,12 +81,7 @@ func (d *demo) close(failed error) error {
 		errs = append(errs, d.libvirt.Stop(ctx))
 		cancel()
 	}
-	if !d.Keep {
-		if err := os.RemoveAll(d.work); err != nil {
-			errs = append(errs, fmt.Errorf("remove the working directory: %w", err))
-		}
-	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, d.work.close(d.Keep))...)
 }
 
 func (d *demo) startHypervisor(ctx context.Context) error {
@@ -137,7 +129,7 @@ func (d *demo) start(ctx context.Context) error {
 }
 
 func (d *demo) config() []byte {
-	dirs := fmt.Sprintf("[%q, %q, %q]", d.work, filepath.Dir(d.kernel), filepath.Dir(d.initrd))
+	dirs := fmt.Sprintf("[%q, %q, %q]", d.work.path, filepath.Dir(d.kernel), filepath.Dir(d.initrd))
 	return fmt.Appendf(nil, `data: %q
 listen: {core: '127.0.0.1:2633', flow: '127.0.0.1:2474', gate: '%s:5030'}
 gate: {endpoint: 'http://%s:5030'}

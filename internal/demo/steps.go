@@ -19,7 +19,7 @@ import (
 // what it prints.
 func (d *demo) command(ctx context.Context, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, d.Program, args...)
-	cmd.Env = append(os.Environ(), "TRIFID_DATA="+d.path("data"), "HOME="+d.work)
+	cmd.Env = append(os.Environ(), "TRIFID_DATA="+d.path("data"), "HOME="+d.work.path)
 	out, err := cmd.Output()
 	if err != nil {
 		var exit *exec.ExitError
