@@ -24,8 +24,12 @@ func TestDocuments(t *testing.T) {
 	golden(t, "service_allocated.json", fixed(s.want(t, 201, "POST", "/service_template/0/action", `{"action":{"perform":"instantiate","params":{}}}`)))
 	s.waitService(1, one.ServiceRunning)
 	// When policies were last looked at is known to the controller alone.
-	for deadline := time.Now().Add(time.Minute); strings.Count(s.want(t, 200, "GET", "/service/1", ""), "last_eval") < 2; time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
+	look, giveUp := time.NewTicker(time.Millisecond), time.After(time.Minute)
+	defer look.Stop()
+	for strings.Count(s.want(t, 200, "GET", "/service/1", ""), "last_eval") < 2 {
+		select {
+		case <-look.C:
+		case <-giveUp:
 			t.Fatal("the policies were never looked at")
 		}
 	}
