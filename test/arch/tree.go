@@ -78,7 +78,8 @@ func walk(root string, visit func(path string) error) error {
 			}
 			return nil
 		}
-		if !entry.Type().IsRegular() {
+		// A linked worktree has a file .git in the place of the directory.
+		if !entry.Type().IsRegular() || name == ".git" {
 			return nil
 		}
 		rel, err := filepath.Rel(root, path)
