@@ -74,10 +74,7 @@ func (c *Cloud) place(tx *store.Tx, who auth.Caller, v *one.VM, h *one.Host, ds 
 	}
 	n, err := c.connectAuto(tx, v, extra)
 	if err != nil {
-		if _, worded := errors.AsType[*errs.Error](err); worded {
-			return err
-		}
-		return fail("%s", err)
+		return refused(err, v.ID)
 	}
 	if n, err = assignPort(&tx.State, n, h.ClusterID); err != nil {
 		return fail("%s", err)
@@ -96,6 +93,14 @@ func (c *Cloud) place(tx *store.Tx, who auth.Caller, v *one.VM, h *one.Host, ds 
 	}
 	// Networks that were chosen only now count only now.
 	return c.checkQuota(&tx.State, who.UID, v.UID, v.GID, one.Usage{Networks: newLeases(v.Usage(), ch.VM.Usage())})
+}
+
+// refused gives a refusal about a VM its kind, unless it has one.
+func refused(err error, vm int) error {
+	if _, worded := errors.AsType[*errs.Error](err); worded {
+		return err
+	}
+	return errs.Wrap(errs.Action, err).About(vm)
 }
 
 // resumed tells whether a VM that is to be deployed has files of an earlier run.
@@ -183,12 +188,13 @@ func (c *Cloud) connectAuto(tx *store.Tx, v *one.VM, extra *tmpl.Template) (*one
 	if !changed {
 		return v, nil
 	}
-	n := *v
-	n.Template = v.Template.WithVectors("NIC", nics)
-	if rules := secGroupRules(&tx.State, n.Template); len(rules) > 0 {
-		n.Template = n.Template.WithVectors("SECURITY_GROUP_RULE", rules)
+	t, err := c.followNICs(&tx.State, v, v.Template.WithVectors("NIC", nics), nil)
+	if err != nil {
+		return nil, err
 	}
-	return c.renewContext(tx, &n)
+	n := *v
+	n.Template = t
+	return &n, nil
 }
 
 // Ports of graphics. Source: resources reference §7.2.

@@ -40,6 +40,13 @@ func vmRights() []right {
 				return w.Apply(tx, who, v, machine.Change{VM: v.WithState(one.VMHold, 0, 1)})
 			})
 		}},
+		{method: "AttachNIC", may: "owner chief", needs: "MANAGE VM/#1; USE NET/#0; USE SECGROUP/#100", call: func(w *world, who auth.Caller) error {
+			return w.AttachNIC(w.ctx, who, 1, parsed("NIC=[NETWORK_ID=0]"))
+		}},
+		{method: "DetachNIC", may: "owner chief", needs: "MANAGE VM/#2", call: func(w *world, who auth.Caller) error { return w.DetachNIC(w.ctx, who, 2, 0) }},
+		{method: "UpdateNIC", may: "owner chief", needs: "MANAGE VM/#2", call: func(w *world, who auth.Caller) error {
+			return w.UpdateNIC(w.ctx, who, 2, 0, parsed("NIC=[MODEL=virtio]"), 1)
+		}},
 		{method: "ResizeVM", may: "owner chief", needs: "MANAGE VM/#3", call: func(w *world, who auth.Caller) error {
 			return w.ResizeVM(w.ctx, who, 3, parsed("MEMORY=128"))
 		}},

@@ -159,7 +159,7 @@ func (c *Cloud) newContext(tx *store.Tx, who auth.Caller, n *one.VM, old, sent t
 	if err != nil {
 		return false, errs.New(errs.Internal, "%s", errs.Text(err)).About(n.ID)
 	}
-	if vars, err = c.completeContext(cv, vars); err != nil {
+	if vars, err = c.completeContext(cv, vars, c.cfg.OneGateEndpoint); err != nil {
 		return false, errs.New(errs.Internal, "%s", errs.Text(err)).About(n.ID)
 	}
 	n.Template = n.Template.WithVector("CONTEXT", vars)

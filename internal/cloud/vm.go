@@ -142,6 +142,18 @@ func (c *Cloud) Apply(tx *store.Tx, who auth.Caller, old *one.VM, ch machine.Cha
 	if ch.VM.State == one.VMUndeployed && old.State != one.VMUndeployed {
 		ch.VM = withoutPort(ch.VM)
 	}
+	for _, nic := range ch.Freed {
+		freeNIC(tx, nic, leaseOwner{one.LeaseVM, old.ID})
+	}
+	// However a change of a NIC ended, the context was made for another end.
+	if ch.NICs || old.Active(one.LCMHotplugNIC) && ch.VM.Hotplug == (one.Hotplug{}) {
+		t, err := c.followNICs(&tx.State, ch.VM, ch.VM.Template, ch.Freed)
+		if err != nil {
+			return refused(err, old.ID)
+		}
+		n := *ch.VM
+		n.Template, ch.VM = t, &n
+	}
 	v := ch.VM
 	if v != old {
 		tx.PutVM(v)

@@ -20,7 +20,7 @@ func (c *Cloud) makeContext(tx *store.Tx, who auth.Caller, v *one.VM, user *tmpl
 	if err != nil {
 		return nil, err
 	}
-	return c.completeContext(cv, vars)
+	return c.completeContext(cv, vars, c.cfg.OneGateEndpoint)
 }
 
 // expandContext does what is done once with what a user wrote.
@@ -52,8 +52,8 @@ func (c *Cloud) expandContext(tx *store.Tx, who auth.Caller, cv *contextvars.VM,
 }
 
 // completeContext adds the cloud's own variables and encrypts the secrets.
-func (c *Cloud) completeContext(cv *contextvars.VM, vars tmpl.Vector) (tmpl.Vector, error) {
-	vars, err := contextvars.Generate(vars, cv, c.cfg.OneGateEndpoint)
+func (c *Cloud) completeContext(cv *contextvars.VM, vars tmpl.Vector, endpoint string) (tmpl.Vector, error) {
+	vars, err := contextvars.Generate(vars, cv, endpoint)
 	if err != nil {
 		return nil, err
 	}
@@ -64,20 +64,35 @@ func (c *Cloud) completeContext(cv *contextvars.VM, vars tmpl.Vector) (tmpl.Vect
 	return t.Vector("CONTEXT"), nil
 }
 
-// renewContext returns the VM with the cloud's own variables brought up to date,
-// after its NICs changed.
-func (c *Cloud) renewContext(tx *store.Tx, v *one.VM) (*one.VM, error) {
-	old := v.Template.Vector("CONTEXT")
-	if old == nil {
-		return v, nil
+// followNICs returns a VM's template with what follows from its NICs brought up to
+// date: the context's blocks, and the rules of its security groups. gone are the
+// NICs that the template has no more.
+func (c *Cloud) followNICs(st *store.State, v *one.VM, t *tmpl.Template, gone []tmpl.Vector) (*tmpl.Template, error) {
+	if rules := secGroupRules(st, t); len(rules) > 0 {
+		t = t.WithVectors("SECURITY_GROUP_RULE", rules)
+	} else {
+		t = t.Without("SECURITY_GROUP_RULE")
 	}
-	vars, err := c.completeContext(c.contextVM(&tx.State, v, v.Template, v.UserTemplate), old)
+	vars := t.Vector("CONTEXT")
+	if vars == nil {
+		return t, nil
+	}
+	for _, nic := range gone {
+		id, _ := atoi(nic.Get("NIC_ID"))
+		if parent, isAlias := atoi(nic.Get("PARENT_ID")); isAlias {
+			number, _ := atoi(nic.Get("ALIAS_ID"))
+			vars = contextvars.ClearAlias(vars, parent, number)
+		} else {
+			vars = contextvars.ClearNIC(vars, id)
+		}
+	}
+	// A VM keeps the gate it has when there is none any more.
+	endpoint := firstOf(c.cfg.OneGateEndpoint, vars.Get("ONEGATE_ENDPOINT"))
+	vars, err := c.completeContext(c.contextVM(st, v, t, v.UserTemplate), vars, endpoint)
 	if err != nil {
 		return nil, err
 	}
-	n := *v
-	n.Template = v.Template.WithVector("CONTEXT", vars)
-	return &n, nil
+	return t.WithVector("CONTEXT", vars), nil
 }
 
 // contextVM gives contextvars what it reads of a VM and of what is around it.

@@ -50,16 +50,7 @@ func (d *draft) attachNICs() error {
 	nics := d.in.Vectors("NIC")
 	out := make([]tmpl.Vector, 0, len(nics))
 	for i, nic := range nics {
-		nic = nic.Without(nicCoreAttrs...)
-		for _, p := range defaults.Without(nicCoreAttrs...) {
-			if !nic.Has(p.Name) {
-				nic = nic.With(p.Name, p.Value)
-			}
-		}
-		nic = nic.With("NIC_ID", itoa(i))
-		if nic.Get("NAME") == "" {
-			nic = nic.With("NAME", "NIC"+itoa(i))
-		}
+		nic = newNIC(nic, defaults, i)
 		if strings.EqualFold(nic.Get("NETWORK_MODE"), "auto") {
 			out = append(out, nic.Without(networkAttrs...).With("NETWORK_MODE", "auto"))
 			continue
@@ -86,6 +77,22 @@ func (d *draft) attachNICs() error {
 		d.out = d.out.WithVectors("NIC_ALIAS", outAliases)
 	}
 	return nil
+}
+
+// newNIC returns a NIC that was asked for with the defaults laid under it and what
+// it is known by.
+func newNIC(nic, defaults tmpl.Vector, id int) tmpl.Vector {
+	nic = nic.Without(nicCoreAttrs...)
+	for _, p := range defaults.Without(nicCoreAttrs...) {
+		if !nic.Has(p.Name) {
+			nic = nic.With(p.Name, p.Value)
+		}
+	}
+	nic = nic.With("NIC_ID", itoa(id))
+	if nic.Get("NAME") == "" {
+		nic = nic.With("NAME", "NIC"+itoa(id))
+	}
+	return nic
 }
 
 // connectAlias resolves an alias: its parent, its lease, and its number among

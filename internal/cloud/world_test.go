@@ -215,7 +215,7 @@ func (w *world) putStorage(tx *store.Tx) {
 	}
 }
 
-// VMs that are pending (0), running (1) and off (2) on host 0, on hold (3), failed to
+// VMs that are pending (0), running (1) and off with a NIC (2) on host 0, on hold (3), failed to
 // boot (4), done (5), of the service (6), and booting (7).
 func (w *world) putVMs(tx *store.Tx) {
 	for id, s := range []struct {
@@ -234,7 +234,10 @@ func (w *world) putVMs(tx *store.Tx) {
 		if s.placed {
 			v = v.WithNewRecord(one.History{Hostname: "host0", HID: 0, CID: 0, DSID: 0, VMMad: "dummy", TMMad: "dummy", STime: 2})
 		}
-		if id == 6 {
+		switch id {
+		case 2:
+			v.Template = v.Template.Add(tmpl.Vec("NIC", "NIC_ID", "0"))
+		case 6:
 			v.ServiceID = 0
 		}
 		tx.PutVM(v)

@@ -10,6 +10,7 @@ import (
 	"github.com/trifid-cloud/trifid/internal/cloud"
 	"github.com/trifid-cloud/trifid/internal/errs"
 	"github.com/trifid-cloud/trifid/internal/one"
+	"github.com/trifid-cloud/trifid/internal/tmpl"
 )
 
 // action is what a guest may ask to be done to a VM.
@@ -46,6 +47,16 @@ var actions = map[string]action{
 	"recover": {method: "one.vm.recover", run: func(ctx context.Context, c *cloud.Cloud, u *Guest, id int, p param) error {
 		return c.RecoverVM(ctx, u.owner, id, ParseID(p.text()))
 	}},
+	"attachnic": {method: "one.vm.attachnic", run: func(ctx context.Context, c *cloud.Cloud, u *Guest, id int, p param) error {
+		t, err := tmpl.Parse(p.text())
+		if err != nil {
+			return errs.Wrap(errs.Internal, err).About(id)
+		}
+		return c.AttachNIC(ctx, u.owner, id, t)
+	}},
+	"detachnic": {method: "one.vm.detachnic", run: func(ctx context.Context, c *cloud.Cloud, u *Guest, id int, p param) error {
+		return c.DetachNIC(ctx, u.owner, id, ParseID(p.text()))
+	}},
 	"migrate":         {method: "one.vm.migrate"},
 	"livemigrate":     {method: "one.vm.migrate"},
 	"snapshot_create": {method: "one.vm.snapshotcreate"},
@@ -53,8 +64,6 @@ var actions = map[string]action{
 	"snapshot_delete": {method: "one.vm.snapshotdelete"},
 	"attachdisk":      {method: "one.vm.attach"},
 	"detachdisk":      {method: "one.vm.detach"},
-	"attachnic":       {method: "one.vm.attachnic"},
-	"detachnic":       {method: "one.vm.detachnic"},
 }
 
 // plain is an action of one.vm.action without parameters.

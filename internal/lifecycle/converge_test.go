@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -15,6 +17,7 @@ import (
 	"github.com/trifid-cloud/trifid/internal/rig"
 	"github.com/trifid-cloud/trifid/internal/store"
 	"github.com/trifid-cloud/trifid/internal/store/storetest"
+	"github.com/trifid-cloud/trifid/internal/tmpl"
 )
 
 // settled tells that no VM is on the way anywhere. One that is marked to go to
@@ -29,39 +32,46 @@ func settled(st *store.State) bool {
 }
 
 // walks lead through every passing state; the last action of each walk is what
-// enters the state of its name.
-var walks = map[one.LCMState][]string{
-	one.LCMProlog:           {},
-	one.LCMShutdown:         {"terminate"},
-	one.LCMShutdownPoweroff: {"poweroff"},
-	one.LCMShutdownUndeploy: {"undeploy"},
-	one.LCMSaveSuspend:      {"suspend"},
-	one.LCMSaveStop:         {"stop"},
-	one.LCMBootPoweroff:     {"poweroff", "resume"},
-	one.LCMBootSuspended:    {"suspend", "resume"},
-	one.LCMPrologResume:     {"stop", "resume"},
-	one.LCMPrologUndeploy:   {"undeploy", "resume"},
+// enters its state.
+var walks = []struct {
+	state   one.LCMState
+	actions []string
+}{
+	{one.LCMProlog, nil},
+	{one.LCMShutdown, []string{"terminate"}},
+	{one.LCMShutdownPoweroff, []string{"poweroff"}},
+	{one.LCMShutdownUndeploy, []string{"undeploy"}},
+	{one.LCMSaveSuspend, []string{"suspend"}},
+	{one.LCMSaveStop, []string{"stop"}},
+	{one.LCMBootPoweroff, []string{"poweroff", "resume"}},
+	{one.LCMBootSuspended, []string{"suspend", "resume"}},
+	{one.LCMPrologResume, []string{"stop", "resume"}},
+	{one.LCMPrologUndeploy, []string{"undeploy", "resume"}},
+	{one.LCMHotplugNIC, []string{"nic-attach"}},
+	{one.LCMHotplugNIC, []string{"nic-attach", "nic-detach"}},
+	{one.LCMHotplugNIC, []string{"nic-update"}},
 }
 
 // kinds of trouble in the middle of a step.
 var errRefused = errors.New("the hypervisor refuses")
 
-// TestEveryStateSurvives leads a VM into every passing state with trouble in each
-// operation of the hypervisor there: it fails, it is done but the answer is lost
+// TestEveryStateSurvives leads a VM into every passing state with trouble in the
+// first thing that the hypervisor does there: it fails, it is done but the answer is lost
 // with the server (the step then runs twice), or the server dies before it is
 // done. Whatever happens, the VM comes to rest in a state that is no accident, and
 // nothing of it is left once it is terminated.
 func TestEveryStateSurvives(t *testing.T) {
-	for state, actions := range walks {
+	for _, walk := range walks {
 		for _, trouble := range []string{"fails", "killed before", "killed after"} {
-			t.Run(fmt.Sprintf("%s %s", state, trouble), func(t *testing.T) {
+			actions := walk.actions
+			t.Run(fmt.Sprintf("%s %v %s", walk.state, actions, trouble), func(t *testing.T) {
 				mem := storetest.New(t)
 				r := rig.Start(t, mem.Store)
 				host := r.AddHost("sim0", sim.Config{})
 				crashed := make(chan struct{}, 64)
 				var armed atomic.Bool
 				hook := func(ctx context.Context, op sim.Op, domain string) error {
-					if domain == "" || !armed.CompareAndSwap(true, false) {
+					if domain == "" || op == sim.OpState || !armed.CompareAndSwap(true, false) {
 						return nil
 					}
 					if trouble == "fails" {
@@ -77,7 +87,8 @@ func TestEveryStateSurvives(t *testing.T) {
 				}
 				r.Sim(host).SetBehaviour(b)
 
-				tm := r.Template("NAME=t\nCPU=1\nMEMORY=128")
+				network(t, r)
+				tm := r.Template(withNIC)
 				arm := func(last bool) {
 					if last {
 						armed.Store(true)
@@ -97,7 +108,9 @@ func TestEveryStateSurvives(t *testing.T) {
 					r.Resume(mem.Store)
 				}
 				r.Wait("rest", settled)
-				armed.Store(false)
+				if armed.Load() {
+					t.Fatal("the hypervisor was asked for nothing")
+				}
 				v, ok := r.Store.View().VM(vm)
 				if !ok {
 					t.Fatal("the VM is lost")
@@ -105,14 +118,91 @@ func TestEveryStateSurvives(t *testing.T) {
 				if trouble != "fails" && v.State == one.VMActive && v.LCM.Failed() {
 					t.Errorf("a crash led to %s", v.StateName())
 				}
+				checkNICs(t, r, host, v)
 				finish(t, r, vm)
 				st := r.Store.View()
-				if st.HostUsage.Len() != 0 || r.Sim(host).Len() != 0 {
-					t.Errorf("left behind: capacity of %d hosts, %d domains", st.HostUsage.Len(), r.Sim(host).Len())
+				if st.HostUsage.Len() != 0 || r.Sim(host).Len() != 0 || st.Leases.Len() != 0 {
+					t.Errorf("left behind: capacity of %d hosts, %d domains, %d leases", st.HostUsage.Len(), r.Sim(host).Len(), st.Leases.Len())
 				}
 			})
 		}
 	}
+}
+
+// withNIC is a template of VMs in network 0.
+const withNIC = "NAME=t\nCPU=1\nMEMORY=128\nNIC=[NETWORK_ID=0]\nCONTEXT=[NETWORK=YES]\nGRAPHICS=[TYPE=VNC]"
+
+// network makes network 0.
+func network(t *testing.T, r *rig.Rig) {
+	t.Helper()
+	if _, err := r.Cloud.AllocateVNet(r.Context(), r.Admin, parsed("NAME=net\nVN_MAD=dummy\nBRIDGE=br0\nAR=[TYPE=IP4,IP=10.0.0.2,SIZE=200]"), 0); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// checkNICs compares the NICs of a VM that is at rest with its leases, with what its
+// context tells, and with those of its domain.
+func checkNICs(t *testing.T, r *rig.Rig, host int, v *one.VM) {
+	t.Helper()
+	checkLeases(t, r.Store.View(), v)
+	if !v.Running() {
+		return
+	}
+	var macs []string
+	for _, nic := range v.Template.Vectors("NIC") {
+		macs = append(macs, nic.Get("MAC"))
+	}
+	got, err := r.Sim(host).NICs(fmt.Sprintf("one-%d", v.ID))
+	slices.Sort(got)
+	slices.Sort(macs)
+	if err != nil || !slices.Equal(got, macs) {
+		t.Errorf("the domain of VM %d has %q (%v), the VM %q", v.ID, got, err, macs)
+	}
+}
+
+// checkLeases compares the NICs and aliases of a VM that is at rest with its leases
+// and with what its context tells.
+func checkLeases(t *testing.T, st *store.State, v *one.VM) {
+	t.Helper()
+	if v.State == one.VMDone {
+		return
+	}
+	var macs, told []string
+	for _, name := range []string{"NIC", "NIC_ALIAS"} {
+		for _, nic := range v.Template.Vectors(name) {
+			macs = append(macs, nic.Get("MAC"))
+			if nic.Has("ATTACH") {
+				t.Errorf("%s: NIC %s is marked as if it were changing", v.StateName(), nic.Get("NIC_ID"))
+			}
+		}
+	}
+	for _, p := range v.Template.Vector("CONTEXT") {
+		if strings.HasPrefix(p.Name, "ETH") && strings.HasSuffix(p.Name, "_MAC") {
+			told = append(told, p.Value)
+		}
+	}
+	slices.Sort(macs)
+	slices.Sort(told)
+	if !slices.Equal(told, macs) {
+		t.Errorf("%s: the context tells of %q, the VM has %q", v.StateName(), told, macs)
+	}
+	leases := 0
+	for _, l := range st.Leases.All() {
+		if l.Owner == one.LeaseVM && l.OwnerID == v.ID {
+			leases++
+		}
+	}
+	if leases != len(macs) {
+		t.Errorf("%s: %d leases for the NICs %q", v.StateName(), leases, macs)
+	}
+}
+
+func parsed(text string) *tmpl.Template {
+	t, err := tmpl.Parse(text)
+	if err != nil {
+		panic(err)
+	}
+	return t
 }
 
 // finish terminates a VM that is at rest.
@@ -131,12 +221,14 @@ func TestEveryStepIsWalked(t *testing.T) {
 	within := map[one.LCMState]bool{
 		one.LCMBoot: true, one.LCMBootStopped: true, one.LCMBootUndeploy: true, one.LCMEpilog: true, one.LCMEpilogStop: true,
 		one.LCMEpilogUndeploy: true,
-		// Entered by recover, by an observation, by updateconf and by changes of NICs:
-		// tested beside those.
-		one.LCMCleanupDelete: true, one.LCMCleanupResubmit: true, one.LCMBootUnknown: true, one.LCMHotplug: true, one.LCMHotplugNIC: true,
+		// Entered by recover, by an observation and by updateconf: tested beside those.
+		one.LCMCleanupDelete: true, one.LCMCleanupResubmit: true, one.LCMBootUnknown: true, one.LCMHotplug: true,
+	}
+	for _, walk := range walks {
+		within[walk.state] = true
 	}
 	for s := range machine.Steps() {
-		if _, ok := walks[s]; !ok && !within[s] {
+		if !within[s] {
 			t.Errorf("no walk leads through %s", s)
 		}
 	}
@@ -151,14 +243,15 @@ func TestAnythingConverges(t *testing.T) {
 		r := rig.Start(t, mem.Store)
 		defer r.Stop()
 		host := r.AddHost("sim0", sim.Config{})
-		tm := r.Template("NAME=t\nCPU=1\nMEMORY=128\nGRAPHICS=[TYPE=VNC]")
+		network(t, r)
+		tm := r.Template(withNIC)
 		var vms []int
 		actions := []string{
 			"terminate", "terminate-hard", "poweroff", "poweroff-hard", "resume", "suspend", "stop", "undeploy", "hold", "release",
 			"reboot", "resched", "unresched",
 		}
 		for range rapid.IntRange(5, 25).Draw(rt, "steps") {
-			switch k := rapid.IntRange(0, 9).Draw(rt, "kind"); {
+			switch k := rapid.IntRange(0, 11).Draw(rt, "kind"); {
 			case k == 0 || len(vms) == 0:
 				vms = append(vms, r.Instantiate(tm, ""))
 			case k == 1:
@@ -175,6 +268,10 @@ func TestAnythingConverges(t *testing.T) {
 				op := rapid.IntRange(2, 4).Draw(rt, "recovery")
 				// Refusals are part of the game.
 				_ = r.Cloud.RecoverVM(r.Context(), r.Admin, rapid.SampledFrom(vms).Draw(rt, "vm"), op)
+			case k == 5:
+				_ = changeNIC(r, rapid.SampledFrom(vms).Draw(rt, "vm"), rapid.SampledFrom([]string{"nic-attach", "alias-attach", "nic-update"}).Draw(rt, "change"), 0)
+			case k == 6:
+				_ = changeNIC(r, rapid.SampledFrom(vms).Draw(rt, "vm"), "nic-detach", rapid.IntRange(0, 3).Draw(rt, "nic"))
 			default:
 				_ = r.Cloud.VMAction(r.Context(), r.Admin, rapid.SampledFrom(vms).Draw(rt, "vm"), rapid.SampledFrom(actions).Draw(rt, "action"))
 			}
@@ -188,6 +285,9 @@ func TestAnythingConverges(t *testing.T) {
 			rt.Fatalf("not at rest: %v", err)
 		}
 		checkSums(t, r.Store.View())
+		for _, v := range r.Store.View().VMs.All() {
+			checkLeases(t, r.Store.View(), v)
+		}
 		for _, id := range vms {
 			if v, _ := r.Store.View().VM(id); v.State != one.VMDone {
 				if err := r.Cloud.RecoverVM(r.Context(), r.Admin, id, int(machine.RecoverDelete)); err != nil {
@@ -197,8 +297,9 @@ func TestAnythingConverges(t *testing.T) {
 			r.WaitVM(id, one.VMDone, 0)
 		}
 		st := r.Store.View()
-		if st.HostUsage.Len() != 0 || st.VMs.Len() != 0 || r.Sim(host).Len() != 0 || st.UserVM.Len() != 0 {
-			rt.Errorf("left behind: usage %d, VMs %d, domains %d, quota sums %d", st.HostUsage.Len(), st.VMs.Len(), r.Sim(host).Len(), st.UserVM.Len())
+		if st.HostUsage.Len() != 0 || st.VMs.Len() != 0 || r.Sim(host).Len() != 0 || st.UserVM.Len() != 0 || st.UserNet.Len() != 0 || st.Leases.Len() != 0 {
+			rt.Errorf("left behind: usage %d, VMs %d, domains %d, quota sums %d and %d, leases %d", st.HostUsage.Len(), st.VMs.Len(),
+				r.Sim(host).Len(), st.UserVM.Len(), st.UserNet.Len(), st.Leases.Len())
 		}
 	})
 }

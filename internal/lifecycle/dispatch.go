@@ -5,6 +5,7 @@ import (
 	"github.com/trifid-cloud/trifid/internal/machine"
 	"github.com/trifid-cloud/trifid/internal/one"
 	"github.com/trifid-cloud/trifid/internal/store"
+	"github.com/trifid-cloud/trifid/internal/tmpl"
 )
 
 // stepID names the present step of a VM.
@@ -88,13 +89,19 @@ func (c *Controller) dispatchVM(t *term, st *store.State, v *one.VM) {
 	if !c.first(t, id) {
 		return
 	}
-	m, err := c.machineOf(st, v)
+	sent, nic := v, tmpl.Vector(nil)
+	if v.Active(one.LCMHotplugNIC) {
+		as := *v
+		as.Template, nic = machine.Plugged(v)
+		sent = &as
+	}
+	m, err := c.machineOf(st, sent)
 	if err != nil {
 		// It cannot be done whoever tries: the step has failed.
 		t.intake.Put(intake{link: l, result: &agentapi.Result{StepID: id, Error: err.Error()}})
 		return
 	}
-	s := agentapi.Step{StepID: id, Op: step.For(v), Timeout: step.Timeout.Milliseconds(), Machine: m}
+	s := agentapi.Step{StepID: id, Op: step.For(v), Timeout: step.Timeout.Milliseconds(), Machine: m, NIC: nic}
 	if err := l.down.Run(l.ctx, s); err != nil {
 		// The link is gone; the next one begins by sending what is wanted.
 		c.forget(t, agentapi.SubjectVM, v.ID)

@@ -1,6 +1,7 @@
 package lifecycle_test
 
 import (
+	"strings"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -14,11 +15,32 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// act does an action of one.vm.action, or changes a NIC: another one comes, that
+// one goes again, the first one is limited.
 func act(t *testing.T, r *rig.Rig, vm int, action string) {
 	t.Helper()
-	if err := r.Cloud.VMAction(r.Context(), r.Admin, vm, action); err != nil {
+	var err error
+	if strings.HasPrefix(action, "nic-") {
+		err = changeNIC(r, vm, action, map[string]int{"nic-detach": 1}[action])
+	} else {
+		err = r.Cloud.VMAction(r.Context(), r.Admin, vm, action)
+	}
+	if err != nil {
 		t.Fatalf("%s VM %d: %v", action, vm, err)
 	}
+}
+
+// changeNIC attaches a NIC or an alias in network 0, or detaches or limits a NIC.
+func changeNIC(r *rig.Rig, vm int, how string, nic int) error {
+	switch how {
+	case "nic-attach":
+		return r.Cloud.AttachNIC(r.Context(), r.Admin, vm, parsed("NIC=[NETWORK_ID=0]"))
+	case "alias-attach":
+		return r.Cloud.AttachNIC(r.Context(), r.Admin, vm, parsed("NIC_ALIAS=[NETWORK_ID=0,PARENT=NIC0]"))
+	case "nic-detach":
+		return r.Cloud.DetachNIC(r.Context(), r.Admin, vm, nic)
+	}
+	return r.Cloud.UpdateNIC(r.Context(), r.Admin, vm, nic, parsed("NIC=[INBOUND_AVG_BW=100]"), 0)
 }
 
 func TestMachineLivesItsLife(t *testing.T) {

@@ -46,6 +46,17 @@ func ChangeNIC(v *one.VM, t *tmpl.Template, h one.Hotplug, who Who, now time.Tim
 	return Change{VM: hotRecord(&n, h.Action, who, now).WithState(one.VMActive, one.LCMHotplugNIC, now.UnixMilli())}
 }
 
+// Plugged returns what the host of a VM in HOTPLUG_NIC is told: the VM's template
+// as it is to be afterwards, and the NIC that is changed.
+func Plugged(v *one.VM) (t *tmpl.Template, nic tmpl.Vector) {
+	t = withoutHotplug(v).Template
+	nic, _, _ = one.NIC(t, v.Hotplug.NIC)
+	if v.Hotplug.Detaches() {
+		t, _ = one.WithoutNIC(t, v.Hotplug.NIC)
+	}
+	return t, nic
+}
+
 // affected returns a NIC and its aliases.
 func affected(t *tmpl.Template, id int) []tmpl.Vector {
 	_, gone := one.WithoutNIC(t, id)

@@ -57,6 +57,20 @@ func TestActions(t *testing.T) {
 	if n := w.now(v); n.Name != "renamed" || n.Perms != 0o644 {
 		t.Errorf("name %q, permissions %o", n.Name, n.Perms)
 	}
+	net, err := w.Cloud.AllocateVNet(w.Context(), w.Admin, parse(t, "NAME=extra VN_MAD=dummy BRIDGE=br9 AR=[TYPE=IP4, IP=10.9.0.2, SIZE=2]"), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.want("attachnic", act(v, "attachnic", `"NIC=[NETWORK_ID=`+itoa(net)+`]"`), 204, "")
+	v = w.WaitVM(v.ID, one.VMActive, one.LCMRunning)
+	if ip := v.Template.Vector("NIC").Get("IP"); ip != "10.9.0.2" {
+		t.Errorf("the new NIC has address %q", ip)
+	}
+	w.want("detachnic", act(v, "detachnic", "0"), 204, "")
+	v = w.WaitVM(v.ID, one.VMActive, one.LCMRunning)
+	if v.Template.Has("NIC") {
+		t.Errorf("the NIC is still there: %s", v.Template.Text())
+	}
 	id, err := w.Cloud.Instantiate(w.Context(), w.Admin, template, "held", true, nil, false)
 	if err != nil {
 		t.Fatal(err)
@@ -77,6 +91,9 @@ func TestActions(t *testing.T) {
 		{"chmod", `"999"`, "[one.vm.chmod] params: expected three octal digits, such as 640"},
 		{"chmod", `{}`, "[one.vm.chmod] params: expected three octal digits, such as 640"},
 		{"recover", "77", "[one.vm.recover] Wrong recovery operation code"},
+		{"attachnic", `"A=b"`, "[one.vm.attachnic] Wrong format or missing NIC/NIC_ALIAS/PCI attribute"},
+		{"attachnic", "7", "[one.vm.attachnic] Parse error: syntax error, unexpected $end, expecting EQUAL or EQUAL_EMPTY at line 0, columns 1:2"},
+		{"detachnic", `"7"`, "[one.vm.detachnic] Could not detach NIC with NIC_ID 7, it does not exist."},
 		{"deploy", `"99"`, "[one.vm.deploy] Error getting host [99]."},
 	} {
 		w.want(c.perform+" "+c.params, act(v, c.perform, c.params), 500, c.answer)

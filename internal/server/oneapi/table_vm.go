@@ -39,6 +39,15 @@ func vmMethods() []method {
 		set(p+".recover", "id i, operation i", "VMop(recover)", change(func(c *call, id int) error {
 			return c.cloud.RecoverVM(c.ctx, c.who, id, c.int(2))
 		})),
+		set(p+".attachnic", "id i, template t", "VMop(nic-attach) + USE NET", change(func(c *call, id int) error {
+			return c.cloud.AttachNIC(c.ctx, c.who, id, c.template(2))
+		})).but("no PCI devices"),
+		set(p+".detachnic", "id i, nic i", "VMop(nic-attach)", change(func(c *call, id int) error {
+			return c.cloud.DetachNIC(c.ctx, c.who, id, c.int(2))
+		})),
+		set(p+".updatenic", "id i, nic i, template t, append i=0", "VMop(nic-attach)", change(func(c *call, id int) error {
+			return c.cloud.UpdateNIC(c.ctx, c.who, id, c.int(2), c.template(3), c.int(4))
+		})),
 		get(p+".monitoring", paramsID, "USE VM", show(vmMonitoring)),
 		updateOf(p, "VMop(update)", func(c *call, id int) error { return c.cloud.UpdateVM(c.ctx, c.who, id, c.template(2), c.int(3)) }),
 		renameOf(p, one.KindVM, "VMop(rename)"),
@@ -53,9 +62,6 @@ func vmMethods() []method {
 		[3]string{p + ".disksnapshotrename", "id i, disk i, snapshot i, name s", "VMop(disk-snapshot)"},
 		[3]string{p + ".attach", "id i, template t", "VMop(disk-attach) + USE IMAGE"},
 		[3]string{p + ".detach", "id i, disk i", "VMop(disk-attach)"},
-		[3]string{p + ".attachnic", "id i, template t", "VMop(nic-attach) + USE NET"},
-		[3]string{p + ".detachnic", "id i, nic i", "VMop(nic-attach)"},
-		[3]string{p + ".updatenic", "id i, nic i, template t, append i=0", "VMop(nic-attach)"},
 		[3]string{p + ".attachsg", "id i, nic i, secgroup i", "VMop(sg-attach) + USE SECGROUP"},
 		[3]string{p + ".detachsg", "id i, nic i, secgroup i", "VMop(sg-attach)"},
 		[3]string{p + ".attachpci", "id i, template t", "VMop(pci-attach)"},
