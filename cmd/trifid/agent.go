@@ -29,7 +29,7 @@ this machine: the agent dials.`,
   trifid agent --server 10.0.0.1:2480 --token-file token`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := f.load()
+			c, log, err := f.load(cmd.ErrOrStderr())
 			if err != nil {
 				return err
 			}
@@ -41,7 +41,7 @@ this machine: the agent dials.`,
 				return err
 			}
 			return daemon.RunAgent(cmd.Context(), daemon.AgentOptions{
-				Config: c, Version: version, Servers: servers, Token: token, Log: newLogger(c.Log, cmd.ErrOrStderr()),
+				Config: c, Version: version, Servers: servers, Token: token, Log: log,
 			})
 		},
 	}

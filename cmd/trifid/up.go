@@ -27,11 +27,12 @@ func (f *serverFlags) bind(cmd *cobra.Command) {
 	_ = cmd.RegisterFlagCompletionFunc("hypervisor", cobra.FixedCompletions([]string{"auto", "libvirt", "sim"}, cobra.ShellCompDirectiveNoFileComp))
 }
 
-// load reads the configuration and lays the flags over it.
-func (f *serverFlags) load() (config.Config, error) {
-	c, err := config.Load(f.file)
+// load reads the configuration, lays the flags over it, and makes the logger it
+// describes.
+func (f *serverFlags) load(stderr io.Writer) (config.Config, *slog.Logger, error) {
+	c, ignored, err := config.Load(f.file)
 	if err != nil {
-		return c, err
+		return c, nil, err
 	}
 	if f.data != "" {
 		c.Data = f.data
@@ -41,13 +42,17 @@ func (f *serverFlags) load() (config.Config, error) {
 	}
 	if f.listen != "" {
 		if err := setListen(&c.Listen, f.listen); err != nil {
-			return c, err
+			return c, nil, err
 		}
 	}
 	if err := c.Validate(); err != nil {
-		return c, fmt.Errorf("settings: %w", err)
+		return c, nil, fmt.Errorf("settings: %w", err)
 	}
-	return c, nil
+	log := newLogger(c.Log, stderr)
+	for _, key := range ignored {
+		log.Info("a setting of the original that means nothing here", "component", "settings", "key", key)
+	}
+	return c, log, nil
 }
 
 // setListen gives every face the host, each with its own port unless that is 0.
@@ -108,13 +113,11 @@ func serverCommand() *cobra.Command {
 }
 
 func serve(cmd *cobra.Command, f serverFlags, withAgent bool) error {
-	c, err := f.load()
+	c, log, err := f.load(cmd.ErrOrStderr())
 	if err != nil {
 		return err
 	}
-	return daemon.Run(cmd.Context(), daemon.Options{
-		Config: c, Version: version, Agent: withAgent, Log: newLogger(c.Log, cmd.ErrOrStderr()), Out: cmd.OutOrStdout(),
-	})
+	return daemon.Run(cmd.Context(), daemon.Options{Config: c, Version: version, Agent: withAgent, Log: log, Out: cmd.OutOrStdout()})
 }
 
 // newLogger logs to w as the configuration says.

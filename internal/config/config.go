@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -16,6 +17,8 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/trifid-cloud/trifid/internal/tmpl"
 )
 
 // Config is the content of the configuration file.
@@ -39,6 +42,8 @@ type Listen struct {
 	Flow   string `yaml:"flow"`   // OneFlow
 	Gate   string `yaml:"gate"`   // OneGate
 	Agents string `yaml:"agents"` // agents of other hosts; "" for none
+	// Metrics is where numbers are served for Prometheus; "" for nowhere.
+	Metrics string `yaml:"metrics"`
 }
 
 // Zone names this cloud in a federation.
@@ -67,6 +72,14 @@ type Gate struct {
 	// Endpoint is what guests are told; "" for the address of listen.gate, if that
 	// is one a guest can reach.
 	Endpoint string `yaml:"endpoint"`
+	// PublicURL is how guests reach the gate when that is not where they sent
+	// their request, as behind a proxy that speaks TLS. It is used as it is.
+	PublicURL string `yaml:"public_url"`
+	// Certificate and Key are PEM files with which guests are served over TLS.
+	Certificate string `yaml:"certificate"`
+	Key         string `yaml:"key"`
+	// LegacyConf is an onegate-server.conf of the original.
+	LegacyConf string `yaml:"legacy_conf"`
 	// Permissions switches routes off by resource and action; missing ones are on.
 	Permissions       map[string]map[string]bool `yaml:"permissions"`
 	RestrictedAttrs   []string                   `yaml:"restricted_attrs"`
@@ -87,6 +100,8 @@ type Flow struct {
 	VMNameTemplate string   `yaml:"vm_name_template"`
 	ActionNumber   int      `yaml:"action_number"`
 	ActionPeriod   Duration `yaml:"action_period"`
+	// LegacyConf is a oneflow-server.conf of the original.
+	LegacyConf string `yaml:"legacy_conf"`
 }
 
 // Hypervisor says how machines run on this host.
@@ -183,38 +198,92 @@ func Default() Config {
 // maxFile bounds a configuration file.
 const maxFile = 1 << 20
 
-// Load reads a file over the defaults. An empty path gives the defaults alone.
-func Load(path string) (Config, error) {
-	c := Default()
+var errTooLarge = fmt.Errorf("larger than %d bytes", maxFile)
+
+// Load reads a file over the defaults; an empty path gives the defaults alone.
+// Files of the original that it names lie between the two; ignored lists keys of
+// theirs that mean nothing here.
+func Load(path string) (c Config, ignored []string, err error) {
+	c = Default()
 	if path == "" {
-		return c, nil
+		return c, nil, nil
 	}
+	b, err := readBounded(path)
+	if err != nil {
+		return c, nil, fmt.Errorf("read the configuration: %w", err)
+	}
+	if ignored, err = c.merge(b); err != nil {
+		return c, nil, fmt.Errorf("configuration %s: %w", path, err)
+	}
+	return c, ignored, nil
+}
+
+// readBounded reads a file that is not too large for one of settings.
+func readBounded(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return c, fmt.Errorf("read the configuration: %w", err)
+		return nil, err
 	}
 	defer f.Close()
 	b, err := io.ReadAll(io.LimitReader(f, maxFile+1))
 	if err != nil {
-		return c, fmt.Errorf("read the configuration %s: %w", path, err)
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	if err := c.merge(b); err != nil {
-		return c, fmt.Errorf("configuration %s: %w", path, err)
-	}
-	return c, nil
+	return b, nil
 }
 
-// merge reads YAML over the present settings.
-func (c *Config) merge(b []byte) error {
+// merge reads YAML over the present settings, and files of the original between.
+func (c *Config) merge(b []byte) (ignored []string, err error) {
 	if len(b) > maxFile {
-		return fmt.Errorf("larger than %d bytes", maxFile)
+		return nil, errTooLarge
 	}
+	named := *c // to see which files it names
+	named.Gate.Permissions = nil
+	if err := decode(b, &named); err != nil {
+		return nil, err
+	}
+	ignored, err = readLegacyFile(named.Gate.LegacyConf, readLegacyGate, c)
+	if err != nil {
+		return nil, fmt.Errorf("gate.legacy_conf: %w", err)
+	}
+	more, err := readLegacyFile(named.Flow.LegacyConf, readLegacyFlow, c)
+	if err != nil {
+		return nil, fmt.Errorf("flow.legacy_conf: %w", err)
+	}
+	permissions := c.Gate.Permissions
+	c.Gate.Permissions = nil
+	if err := decode(b, c); err != nil {
+		return nil, err
+	}
+	// A permission that is given does not give those beside it back.
+	for resource, actions := range permissions {
+		for action, allowed := range actions {
+			if _, said := c.Gate.Permissions[resource][action]; !said {
+				c.Gate.permit(resource, action, allowed)
+			}
+		}
+	}
+	return append(ignored, more...), c.Validate()
+}
+
+func (g *Gate) permit(resource, action string, allowed bool) {
+	if g.Permissions == nil {
+		g.Permissions = map[string]map[string]bool{}
+	}
+	if g.Permissions[resource] == nil {
+		g.Permissions[resource] = map[string]bool{}
+	}
+	g.Permissions[resource][action] = allowed
+}
+
+// decode reads YAML strictly; what it does not say stays.
+func decode(b []byte, c *Config) error {
 	dec := yaml.NewDecoder(bytes.NewReader(b))
 	dec.KnownFields(true)
 	if err := dec.Decode(c); err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
-	return c.Validate()
+	return nil
 }
 
 // Validate returns everything that is wrong with the settings.
@@ -230,8 +299,11 @@ func (c *Config) Validate() error {
 	} else {
 		c.Data = abs
 	}
-	for key, addr := range map[string]string{"listen.core": c.Listen.Core, "listen.flow": c.Listen.Flow, "listen.gate": c.Listen.Gate, "listen.agents": c.Listen.Agents} {
-		if addr == "" && key == "listen.agents" {
+	for key, addr := range map[string]string{
+		"listen.core": c.Listen.Core, "listen.flow": c.Listen.Flow, "listen.gate": c.Listen.Gate,
+		"listen.agents": c.Listen.Agents, "listen.metrics": c.Listen.Metrics,
+	} {
+		if addr == "" && (key == "listen.agents" || key == "listen.metrics") {
 			continue
 		}
 		if _, port, err := net.SplitHostPort(addr); err != nil {
@@ -250,7 +322,7 @@ func (c *Config) Validate() error {
 	}
 	oneOf("hypervisor.driver", c.Hypervisor.Driver, "auto", "libvirt", "sim")
 	oneOf("hypervisor.type", c.Hypervisor.Type, "", "kvm", "qemu")
-	oneOf("flow.shutdown_action", c.Flow.ShutdownAction, "terminate", "terminate-hard", "shutdown", "shutdown-hard")
+	oneOf("flow.shutdown_action", c.Flow.ShutdownAction, shutdownActions...)
 	oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	oneOf("log.format", c.Log.Format, "text", "json")
 	if _, err := c.MACPrefix(); err != nil {
@@ -261,6 +333,17 @@ func (c *Config) Validate() error {
 	}
 	if r := c.Hypervisor.Sim.FailureRate; r < 0 || r > 1 {
 		wrong("hypervisor.sim.failure_rate", "%v; expected 0 to 1", r)
+	}
+	if (c.Gate.Certificate == "") != (c.Gate.Key == "") {
+		wrong("gate.certificate", "expected it together with gate.key")
+	}
+	for key, raw := range map[string]string{"gate.endpoint": c.Gate.Endpoint, "gate.public_url": c.Gate.PublicURL} {
+		if u, err := url.Parse(raw); raw != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
+			wrong(key, "%q; expected a URL that begins with http:// or https://", raw)
+		}
+	}
+	if _, err := tmpl.NewRestricted(c.Gate.RestrictedAttrs); err != nil {
+		wrong("gate.restricted_attrs", "%v", err)
 	}
 	if c.Gate.Rate < 0 || c.Gate.Burst < 0 {
 		wrong("gate.rate", "expected numbers of at least 0")

@@ -217,6 +217,9 @@ func (s *server) announce() error {
 	if s.agents != nil {
 		e.Agents = s.agents.Addr().String()
 	}
+	if f := s.face("metrics"); f != nil {
+		e.Metrics = f.url("/metrics")
+	}
 	if err := s.dir.writeEndpoints(e); err != nil {
 		return err
 	}

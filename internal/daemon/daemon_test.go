@@ -181,6 +181,9 @@ func (r *running) end() {
 func (r *running) quiet() {
 	r.t.Helper()
 	for line := range strings.Lines(r.log.String()) {
+		if strings.Contains(line, "component=etcd") && (strings.Contains(line, "too long") || strings.Contains(line, "slow")) {
+			continue // of a busy machine it is right to say so
+		}
 		if strings.Contains(line, "level=WARN") || strings.Contains(line, "level=ERROR") || strings.Count(line, "component=") != 1 {
 			r.t.Errorf("logged: %s", line)
 		}

@@ -175,6 +175,8 @@ type Endpoints struct {
 	Gate string `json:"gate"`
 	// Agents is where agents of other hosts connect, "" when none may.
 	Agents string `json:"agents,omitempty"`
+	// Metrics is where Prometheus finds its numbers, "" when nowhere.
+	Metrics string `json:"metrics,omitempty"`
 }
 
 func (d *dataDir) writeEndpoints(e Endpoints) error {

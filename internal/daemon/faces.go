@@ -28,6 +28,10 @@ func (s *server) addFaces(ctx context.Context) error {
 		return err
 	}
 	s.add("gate", g.Run)
-	s.face("gate").handler = gateapi.New(g, gateapi.Options{Log: s.Log.With("component", "gate")})
+	guests := gateapi.New(g, gateapi.Options{Log: s.Log.With("component", "gate")})
+	s.face("gate").handler = guests
+	if f := s.face("metrics"); f != nil {
+		f.handler = metrics(s.Version, s.store.Collectors(), guests.Collectors())
+	}
 	return nil
 }

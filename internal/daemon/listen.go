@@ -5,8 +5,11 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strconv"
 	"syscall"
+	"time"
 
+	"github.com/trifid-cloud/trifid/internal/server/gateapi"
 	"github.com/trifid-cloud/trifid/internal/server/httpd"
 )
 
@@ -16,19 +19,30 @@ import (
 type face struct {
 	name    string
 	server  *httpd.Server
+	tls     bool
 	handler http.Handler
 }
 
 // openFaces binds the addresses of all faces.
 func (s *server) openFaces() error {
-	for _, f := range []struct{ name, addr string }{
-		{"core", s.Config.Listen.Core}, {"flow", s.Config.Listen.Flow}, {"gate", s.Config.Listen.Gate},
-	} {
+	l := s.Config.Listen
+	for _, f := range []struct{ name, addr string }{{"core", l.Core}, {"flow", l.Flow}, {"gate", l.Gate}, {"metrics", l.Metrics}} {
+		if f.addr == "" {
+			continue
+		}
 		face := &face{name: f.name}
-		srv, err := httpd.Listen(httpd.Config{
+		c := httpd.Config{
 			Addr: f.addr, Log: s.Log.With("component", f.name),
 			Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { face.handler.ServeHTTP(w, r) }),
-		})
+		}
+		if g := s.Config.Gate; f.name == "gate" && g.Certificate != "" {
+			var err error
+			if c.TLS, err = gateapi.TLSConfig(g.Certificate, g.Key, c.Log, time.Now); err != nil {
+				return err
+			}
+			face.tls = true
+		}
+		srv, err := httpd.Listen(c)
 		if err != nil {
 			return listenError(f.name, err)
 		}
@@ -55,7 +69,16 @@ func (f *face) url(path string) string {
 	if f.addr().IP.IsUnspecified() {
 		host = "127.0.0.1"
 	}
-	return "http://" + net.JoinHostPort(host, fmt.Sprint(f.addr().Port)) + path
+	return f.at(host) + path
+}
+
+// at is the URL of the face at one of its hosts.
+func (f *face) at(host string) string {
+	scheme := "http://"
+	if f.tls {
+		scheme = "https://"
+	}
+	return scheme + net.JoinHostPort(host, strconv.Itoa(f.addr().Port))
 }
 
 // guestURL returns where guests reach the face: its own address, or for a
@@ -70,7 +93,7 @@ func (f *face) guestURL() string {
 	}
 	for _, a := range addrs {
 		if n, ok := a.(*net.IPNet); ok && n.IP.IsGlobalUnicast() && n.IP.To4() != nil {
-			return "http://" + net.JoinHostPort(n.IP.String(), fmt.Sprint(f.addr().Port))
+			return f.at(n.IP.String())
 		}
 	}
 	return f.url("")

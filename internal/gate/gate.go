@@ -43,9 +43,6 @@ type Options struct {
 	// Flow scales services; without it scaling is refused.
 	Flow   Flow
 	Config config.Gate
-	// PublicURL is how guests reach the gate when that is not where they sent
-	// their request, as behind a proxy that speaks TLS. It is used as it is.
-	PublicURL string
 	// Monitor gives addresses that only the hypervisor knows, and the monitoring of
 	// extended documents; without it there are none.
 	Monitor onexml.Monitor
@@ -63,7 +60,6 @@ type Gate struct {
 	cloud      *cloud.Cloud
 	flow       Flow
 	cfg        config.Gate
-	publicURL  string
 	monitor    onexml.Monitor
 	feed       Feed
 	log        *slog.Logger
@@ -94,7 +90,7 @@ func New(o Options) (*Gate, error) {
 		o.Watchers = 20_000
 	}
 	g := &Gate{
-		cloud: o.Cloud, flow: o.Flow, cfg: o.Config, publicURL: o.PublicURL, monitor: o.Monitor, feed: o.Feed, log: o.Log, now: o.Now,
+		cloud: o.Cloud, flow: o.Flow, cfg: o.Config, monitor: o.Monitor, feed: o.Feed, log: o.Log, now: o.Now,
 		noActions: map[string]bool{},
 	}
 	var err error
@@ -112,8 +108,8 @@ func New(o Options) (*Gate, error) {
 // Links says where a guest finds its documents; base is where its request went.
 // Source: OneGate reference §1.6.
 func (g *Gate) Links(base string) *Document {
-	if g.publicURL != "" {
-		base = g.publicURL
+	if g.cfg.PublicURL != "" {
+		base = g.cfg.PublicURL
 	}
 	dst := member([]byte("{"), "vm_info", base+"/vm")
 	return newDocument(append(member(dst, "service_info", base+"/service"), '}'))

@@ -178,6 +178,7 @@ func TestZapLog(t *testing.T) {
 	var log bytes.Buffer
 	z := zapLogger(slog.New(slog.NewTextHandler(&log, nil))).With(zap.String("member", "a"))
 	z.Info("chatter")
+	z.Warn("18872ab49415b7e4 cannot campaign at term 2 since there is chatter of every start")
 	z.Warn("slow disk", zap.Int("ms", 7))
 	z.Error("bad disk", zap.Error(errors.New("torn")))
 	for _, want := range []string{`level=WARN msg="slow disk" component=etcd`, "member=a", "ms=7", `level=ERROR msg="bad disk"`, "error=torn"} {

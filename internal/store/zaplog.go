@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"log/slog"
+	"strings"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
@@ -42,11 +43,15 @@ var expected = map[string]bool{
 	"setting up serving from embedded etcd failed.": true,
 }
 
+// campaign is Raft's remark that its log has changes of members which are not
+// applied yet, as it has at every start. It begins with the member's id.
+const campaign = "cannot campaign at term"
+
 // Write logs one entry.
 func (c *zapCore) Write(e zapcore.Entry, fields []zapcore.Field) error {
 	level := slog.LevelWarn
 	switch {
-	case expected[e.Message]:
+	case expected[e.Message], strings.Contains(e.Message, campaign):
 		level = slog.LevelDebug
 	case e.Level >= zapcore.ErrorLevel:
 		level = slog.LevelError

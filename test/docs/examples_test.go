@@ -32,7 +32,7 @@ func TestExamples(t *testing.T) {
 				if err := os.WriteFile(file, []byte(b.text), 0o600); err != nil {
 					t.Fatal(err)
 				}
-				if _, err := config.Load(file); err != nil {
+				if _, _, err := config.Load(file); err != nil {
 					t.Errorf("%s:%d: %v", p.name, b.line, err)
 				}
 			case b.language == "json":

@@ -52,7 +52,7 @@ func serve(ctx context.Context, args []string) error {
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	c, err := config.Load(*file)
+	c, _, err := config.Load(*file)
 	if err != nil {
 		return err
 	}

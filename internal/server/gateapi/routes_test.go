@@ -369,7 +369,7 @@ func TestLinks(t *testing.T) {
 	w := newWorld(t, settings{})
 	at := strings.TrimPrefix(w.server.URL, "http://")
 	w.want("links", w.ask(w.lone, "GET", "/", ""), 200, `{"vm_info":"http://`+at+`/vm","service_info":"http://`+at+`/service"}`)
-	p := newWorld(t, settings{gate: func(o *gate.Options) { o.PublicURL = "https://gate.example.org/" }})
+	p := newWorld(t, settings{gate: func(o *gate.Options) { o.Config.PublicURL = "https://gate.example.org/" }})
 	p.want("public", p.ask(p.lone, "GET", "/", ""), 200, `{"vm_info":"https://gate.example.org//vm","service_info":"https://gate.example.org//service"}`)
 }
 
