@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	rpc "github.com/digitalocean/go-libvirt"
+	"github.com/vishvananda/netlink"
 
 	"github.com/trifid-cloud/trifid/internal/agentapi"
 	"github.com/trifid-cloud/trifid/internal/disk"
@@ -132,7 +133,30 @@ func TestLibvirtConformance(t *testing.T) {
 				t.Fatal(err)
 			}
 		},
+		NoLimits: noLimits(t),
 	})
+}
+
+// noLimits tells why this host cannot limit NICs the way libvirt does, "" if it can.
+func noLimits(t *testing.T) string {
+	t.Helper()
+	lo, err := netlink.LinkByName("lo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	shaper := &netlink.GenericQdisc{QdiscType: "sfq", QdiscAttrs: netlink.QdiscAttrs{
+		LinkIndex: lo.Attrs().Index, Handle: netlink.MakeHandle(9, 0), Parent: netlink.HANDLE_ROOT,
+	}}
+	switch err := netlink.QdiscAdd(shaper); {
+	case errors.Is(err, syscall.ENOENT):
+		return "this kernel has no sfq (CONFIG_NET_SCH_SFQ)"
+	case err != nil:
+		t.Fatal(err)
+	}
+	if err := netlink.QdiscDel(shaper); err != nil {
+		t.Fatal(err)
+	}
+	return ""
 }
 
 // nicsOf returns the MACs of a domain's NICs as libvirt knows them.

@@ -35,6 +35,8 @@ type Setup struct {
 	// Listens waits until the guest of a domain that was started would let go of a
 	// device; nil: it does at once.
 	Listens func(t *testing.T, m *agentapi.Machine, dir string)
+	// NoLimits tells why the host cannot limit NICs, "" when it can.
+	NoLimits string
 }
 
 // Run runs the suite. The host must have no domains of the ids 9000 to 9999.

@@ -3,7 +3,9 @@ package hypertest
 import (
 	"slices"
 	"strings"
+	"testing"
 
+	"github.com/trifid-cloud/trifid/internal/agentapi"
 	"github.com/trifid-cloud/trifid/internal/hypervisor"
 	"github.com/trifid-cloud/trifid/internal/tmpl"
 )
@@ -37,14 +39,14 @@ func (s *suite) nics() {
 			s.Fatalf("attached%s the NICs are %v, want %v", again, got, want)
 		}
 	}
-	for _, limits := range []tmpl.Vector{
-		nic.Vector.With("INBOUND_AVG_BW", "100").With("INBOUND_PEAK_BW", "200").With("INBOUND_PEAK_KB", "300").With("OUTBOUND_AVG_BW", "400"),
-		nic.Vector,
-	} {
-		for _, again := range []string{"", " again"} {
-			s.must("update"+again, d.UpdateNIC(s.ctx, &whole, limits))
+	s.Run("Limits", func(t *testing.T) {
+		if s.NoLimits != "" {
+			t.Skip("SKIPPED: " + s.NoLimits)
 		}
-	}
+		sub := *s
+		sub.T = t
+		sub.limits(d, &whole, nic.Vector)
+	})
 	if s.Listens != nil {
 		s.Listens(s.T, m, dir)
 	}
@@ -55,6 +57,19 @@ func (s *suite) nics() {
 		}
 	}
 	s.must("detach what never was", d.DetachNIC(s.ctx, m, nic.Vector.With("MAC", "02:00:c0:a8:ff:08")))
+}
+
+// limits sets limits of a NIC and lifts them.
+func (s *suite) limits(d hypervisor.NICChanger, m *agentapi.Machine, nic tmpl.Vector) {
+	s.Helper()
+	for _, limits := range []tmpl.Vector{
+		nic.With("INBOUND_AVG_BW", "100").With("INBOUND_PEAK_BW", "200").With("INBOUND_PEAK_KB", "300").With("OUTBOUND_AVG_BW", "400"),
+		nic,
+	} {
+		for _, again := range []string{"", " again"} {
+			s.must("update"+again, d.UpdateNIC(s.ctx, m, limits))
+		}
+	}
 }
 
 // macs returns the MACs of a domain's NICs, in lower case.
