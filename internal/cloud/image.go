@@ -28,11 +28,11 @@ func (c *Cloud) AllocateImage(ctx context.Context, who auth.Caller, t *tmpl.Temp
 		if attr, bad := imageRestricted.CheckCreate(t); bad && !who.Admin {
 			return errs.Denied(who.UID, "Template includes a restricted attribute "+attr)
 		}
-		i, err := c.newImage(tx, who, t, d)
+		i, err := c.newImage(tx, who, t, d, noCheck && who.Admin)
 		if err != nil {
 			return err
 		}
-		if !noCheck || !who.Admin {
+		if !i.Unchecked {
 			if err := c.checkSpace(d, i.Size); err != nil {
 				return err
 			}
@@ -51,7 +51,7 @@ func imageUsage(i *one.Image) one.Usage {
 var imageHeaderAttrs = []string{"NAME", "TYPE", "PERSISTENT", "PATH", "SOURCE", "FORMAT", "FS", "SIZE", "DISK_TYPE"}
 
 // newImage stores a new image as its template asks.
-func (c *Cloud) newImage(tx *store.Tx, who auth.Caller, t *tmpl.Template, d *one.Datastore) (*one.Image, error) {
+func (c *Cloud) newImage(tx *store.Tx, who auth.Caller, t *tmpl.Template, d *one.Datastore, unchecked bool) (*one.Image, error) {
 	if d.Type != one.DSImage && d.Type != one.DSFile {
 		return nil, errs.New(errs.Action, "New images can only be allocated in a files or image datastore.")
 	}
@@ -85,7 +85,7 @@ func (c *Cloud) newImage(tx *store.Tx, who auth.Caller, t *tmpl.Template, d *one
 		Meta: c.newMeta(who, id, name), Type: typ, DiskType: d.DiskType, Persistent: c.persistentByDefault(tx, who, t),
 		RegTime: c.now().Unix(), Path: t.Get("PATH"), Source: t.Get("SOURCE"), Format: t.Get("FORMAT"), FS: t.Get("FS"),
 		State: one.ImageLocked, CloningID: -1, TargetSnapshot: -1, DatastoreID: d.ID, Datastore: d.Name, Template: body,
-		Since: c.now().UnixMilli(),
+		Since: c.now().UnixMilli(), Unchecked: unchecked,
 	}
 	if typ == one.ImageCDROM {
 		i.DiskType = one.DiskCDROM
@@ -186,19 +186,30 @@ func (c *Cloud) persistentByDefault(tx *store.Tx, who auth.Caller, t *tmpl.Templ
 }
 
 // checkSpace refuses what does not fit into a datastore, as far as its space is
-// known. Source: resources reference §4.
+// known; what has no size yet takes some space at least.
+// Source: resources reference §4.
 func (c *Cloud) checkSpace(d *one.Datastore, sizeMB int64) error {
-	if s, ok := d.Template.Lookup("DATASTORE_CAPACITY_CHECK"); ok && !tmpl.IsYes(s) || c.mon == nil {
-		return nil
-	}
-	_, used, free, known := c.mon.Datastore(d.ID)
-	if limit, err := strconv.ParseInt(d.Template.Get("LIMIT_MB"), 10, 64); err == nil {
-		free, known = min(free, limit-used), true
-	}
-	if known && sizeMB > free {
+	if room, known := c.room(d); known && max(sizeMB, 1) > room {
 		return errs.New(errs.Action, "Not enough space in datastore")
 	}
 	return nil
+}
+
+// room returns what may still be stored in a datastore, MB, false when that is not
+// known or not to be looked at.
+func (c *Cloud) room(d *one.Datastore) (int64, bool) {
+	if s, ok := d.Template.Lookup("DATASTORE_CAPACITY_CHECK"); ok && !tmpl.IsYes(s) || c.mon == nil {
+		return 0, false
+	}
+	_, used, room, known := c.mon.Datastore(d.ID)
+	limit, err := strconv.ParseInt(d.Template.Get("LIMIT_MB"), 10, 64)
+	switch {
+	case err != nil:
+		return room, known
+	case !known: // then nothing is known to be used either
+		return limit, true
+	}
+	return min(room, limit-used), true
 }
 
 // CloneImage copies an image under another name, into the same datastore (-1) or
@@ -260,7 +271,7 @@ func (c *Cloud) cloneImage(tx *store.Tx, who auth.Caller, i *one.Image, name str
 	n.Meta = c.newMeta(who, id, name)
 	n.State, n.PrevState, n.CloningID, n.CloningOps, n.Source = one.ImageLocked, one.ImageInit, i.ID, 0, ""
 	n.RegTime, n.Since, n.Attempt, n.Persistent = c.now().Unix(), c.now().UnixMilli(), 0, persistent
-	n.DatastoreID, n.Datastore, n.Path = d.ID, d.Name, ""
+	n.DatastoreID, n.Datastore, n.Path, n.Unchecked = d.ID, d.Name, "", false
 	if n.Type != one.ImageCDROM {
 		n.DiskType = d.DiskType
 	}

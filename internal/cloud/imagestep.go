@@ -34,7 +34,15 @@ func (c *Cloud) ImageSpec(st *store.State, i *one.Image) (*agentapi.ImageSpec, e
 		FS: i.FS, SizeMB: i.Size, SafeDirs: dirs(d.Template.Get("SAFE_DIRS")),
 		RestrictedDirs: dirs(d.Template.Get("RESTRICTED_DIRS")), CDROM: i.Type == one.ImageCDROM || i.Type.IsFile(),
 	}
-	if i.State.Copying() && i.CloningID >= 0 {
+	if !i.State.Copying() {
+		return s, nil
+	}
+	if room, known := c.room(d); known && !i.Unchecked {
+		s.LimitMB = max(room, 1) // 0 would be no limit
+	}
+	if i.CloningID < 0 {
+		s.MD5, s.SHA1 = i.Template.Get("MD5"), i.Template.Get("SHA1")
+	} else {
 		src, ok := st.Images.Get(i.CloningID)
 		if !ok {
 			return nil, fmt.Errorf("image %d, the source of the copy, does not exist any more", i.CloningID)

@@ -34,6 +34,8 @@ type Image struct {
 	Since   int64
 	// Forget drops the record whatever the datastore answers (a forced delete).
 	Forget bool
+	// Unchecked tells that an administrator wants it made whatever room there is.
+	Unchecked bool `json:",omitzero"`
 }
 
 // ImageType is TYPE of an image.
