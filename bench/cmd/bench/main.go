@@ -62,6 +62,7 @@ var measurements = []struct {
 	{"abuse", "a good guest among 64 bad ones", (*bench).abused},
 	{"machines", "1,000 and 10,000 VMs: instantiate, show, start again", (*bench).machines},
 	{"service", "a service of 1 + 1 VMs: instantiate, scale", (*bench).service},
+	{"services", "a service of 100 VMs, and 1,000 services of 3", (*bench).services},
 }
 
 func run(ctx context.Context, args []string, out io.Writer) (err error) {

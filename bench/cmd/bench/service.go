@@ -120,11 +120,7 @@ func (s *serviceBench) run(ctx context.Context, row *figures.Row, rounds int) er
 	var deploy, scale figures.Cell
 	for range rounds {
 		began := time.Now()
-		answer, err := s.flow.Do(ctx, http.MethodPost, fmt.Sprintf("/service_template/%d/action", s.template), map[string]any{"action": map[string]any{"perform": "instantiate"}})
-		if err != nil {
-			return fmt.Errorf("instantiate: %w", err)
-		}
-		id, err := documentID(answer)
+		id, err := s.instantiate(ctx)
 		if err != nil {
 			return err
 		}
@@ -219,8 +215,35 @@ func (s *serviceBench) remove(ctx context.Context, id int) error {
 	if err := s.await(ctx, id, one.ServiceRunning); err != nil {
 		return err
 	}
+	if err := s.undeploy(ctx, id); err != nil {
+		return err
+	}
+	return s.awaitGone(ctx, id)
+}
+
+func (s *serviceBench) undeploy(ctx context.Context, id int) error {
 	if _, err := s.flow.Do(ctx, http.MethodDelete, "/service/"+strconv.Itoa(id), nil); err != nil {
 		return fmt.Errorf("undeploy: %w", err)
 	}
-	return s.await(ctx, id, one.ServiceDone)
+	return nil
+}
+
+// awaitGone asks for a service until there is none.
+func (s *serviceBench) awaitGone(ctx context.Context, id int) error {
+	return poll(ctx, 200*time.Microsecond, func() (bool, error) {
+		_, err := s.flow.Do(ctx, http.MethodGet, "/service/"+strconv.Itoa(id), nil)
+		if refused, ok := errors.AsType[*client.Error](err); ok && refused.Code == http.StatusNotFound {
+			return true, nil
+		}
+		return false, err
+	})
+}
+
+// instantiate makes a service of the template and returns its id.
+func (s *serviceBench) instantiate(ctx context.Context) (int, error) {
+	answer, err := s.flow.Do(ctx, http.MethodPost, fmt.Sprintf("/service_template/%d/action", s.template), map[string]any{"action": map[string]any{"perform": "instantiate"}})
+	if err != nil {
+		return 0, fmt.Errorf("instantiate: %w", err)
+	}
+	return documentID(answer)
 }
