@@ -72,6 +72,8 @@ type Gate struct {
 	// Endpoint is what guests are told; "" for the address of listen.gate, if that
 	// is one a guest can reach.
 	Endpoint string `yaml:"endpoint"`
+	// LinkLocal lets guests reach the gate at 169.254.16.9:5030 on their bridge.
+	LinkLocal bool `yaml:"link_local"`
 	// PublicURL is how guests reach the gate when that is not where they sent
 	// their request, as behind a proxy that speaks TLS. It is used as it is.
 	PublicURL string `yaml:"public_url"`
@@ -128,6 +130,9 @@ type Agent struct {
 	HostInterval   Duration `yaml:"host_interval"`
 	VMInterval     Duration `yaml:"vm_interval"`
 	ShutdownRepeat Duration `yaml:"shutdown_repeat"`
+	// Gate is the URL that guests' requests go to when Gate.LinkLocal is set; "" for
+	// the gate of the same process.
+	Gate string `yaml:"gate"`
 }
 
 // Images says which local paths may be registered as images.
@@ -337,7 +342,7 @@ func (c *Config) Validate() error {
 	if (c.Gate.Certificate == "") != (c.Gate.Key == "") {
 		wrong("gate.certificate", "expected it together with gate.key")
 	}
-	for key, raw := range map[string]string{"gate.endpoint": c.Gate.Endpoint, "gate.public_url": c.Gate.PublicURL} {
+	for key, raw := range map[string]string{"gate.endpoint": c.Gate.Endpoint, "gate.public_url": c.Gate.PublicURL, "agent.gate": c.Agent.Gate} {
 		if u, err := url.Parse(raw); raw != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
 			wrong(key, "%q; expected a URL that begins with http:// or https://", raw)
 		}

@@ -43,6 +43,7 @@ func TestMistakesAreNamed(t *testing.T) {
 		"hypervisor: {sim: {failure_rate: 2}}": "failure_rate",
 		"gate: {certificate: a.pem}":           "gate.key",
 		"gate: {endpoint: '10.0.0.1:5030'}":    "gate.endpoint",
+		"agent: {gate: nearby}":                "agent.gate",
 		"gate: {public_url: 'ftp://a'}":        "gate.public_url",
 		"gate: {restricted_attrs: [A/B/C]}":    "gate.restricted_attrs",
 		"listen: {metrics: '9090'}":            "listen.metrics",

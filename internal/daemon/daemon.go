@@ -16,6 +16,7 @@ import (
 	"github.com/trifid-cloud/trifid/internal/auth"
 	"github.com/trifid-cloud/trifid/internal/cloud"
 	"github.com/trifid-cloud/trifid/internal/config"
+	"github.com/trifid-cloud/trifid/internal/gaterelay"
 	"github.com/trifid-cloud/trifid/internal/lifecycle"
 	"github.com/trifid-cloud/trifid/internal/monitor"
 	"github.com/trifid-cloud/trifid/internal/sched"
@@ -149,6 +150,9 @@ func (s *server) cloudConfig(creds credentials) (cloud.Config, error) {
 	c.DefaultCost = cloud.Cost{CPU: s.Config.Core.CPUCost, Memory: s.Config.Core.MemoryCost, Disk: s.Config.Core.DiskCost}
 	c.DoneRetention = s.Config.Core.DoneRetention.Std()
 	c.OneGateEndpoint = s.Config.Gate.Endpoint
+	if c.OneGateEndpoint == "" && s.Config.Gate.LinkLocal {
+		c.OneGateEndpoint = gaterelay.Endpoint
+	}
 	if c.OneGateEndpoint == "" {
 		c.OneGateEndpoint = s.face("gate").guestURL()
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"os/user"
 	"strconv"
@@ -30,6 +31,8 @@ type localHost struct {
 	// register tells the cloud of the host and returns its id; nil where the
 	// server knows the host by its certificate.
 	register func(ctx context.Context, name, driver string) (int, error)
+	// serveGate serves guests by the gate of this process; nil where there is none.
+	serveGate func(door net.Listener) error
 }
 
 // addAgent adds the agent of this host to a server.
@@ -40,7 +43,7 @@ func (s *server) addAgent(context.Context) error {
 	h := &localHost{
 		cfg: s.Config, dir: s.dir, version: s.Version, log: s.Log,
 		connect:  func(string, int) agentapi.Connector { return inproc.New(s.life, s.Log.With("component", "link")) },
-		register: s.registerHost,
+		register: s.registerHost, serveGate: s.face("gate").server.Also,
 	}
 	s.addHosts("agent", func(ctx context.Context) error {
 		return s.store.Lead(ctx, func(ctx context.Context, _ store.Term) error {
@@ -94,6 +97,18 @@ func (h *localHost) run(ctx context.Context) error {
 			h.log.Warn("hypervisor not closed", "component", "host", "err", err)
 		}
 	}()
+	if c.Networks != nil {
+		doors, err := h.openGate(ctx, c.Networks)
+		if err != nil {
+			return err
+		}
+		defer func() {
+			if err := doors.Close(); err != nil {
+				h.log.Warn("link-local access to the gate not closed", "component", "host", "err", err)
+			}
+		}()
+		c.Networks = doors
+	}
 	if h.register != nil {
 		if c.HostID, err = h.register(ctx, name, c.Driver.Info().Name); err != nil {
 			return err

@@ -45,6 +45,15 @@ name=${SET_HOSTNAME:-${HOSTNAME:-guest}}
 hostname "$name"
 echo "127.0.0.1 localhost $name" >/etc/hosts
 
+# A gate at a link-local address is on whatever link there is, with or without a route elsewhere.
+onlink=
+case $ONEGATE_ENDPOINT in
+*://169.254.*)
+	onlink=${ONEGATE_ENDPOINT#*://}
+	onlink=${onlink%%[:/]*}
+	;;
+esac
+
 # Each ETHx block belongs to the interface with its MAC address.
 : >/etc/resolv.conf
 for prefix in $(set | sed -n 's/^\(ETH[0-9][0-9]*\)_MAC=.*/\1/p'); do
@@ -58,6 +67,10 @@ for prefix in $(set | sed -n 's/^\(ETH[0-9][0-9]*\)_MAC=.*/\1/p'); do
 		[ -n "$ip" ] && ifconfig "$nic" "$ip" netmask "${mask:-255.255.255.0}"
 		ifconfig "$nic" up
 		[ -n "$gateway" ] && route add default gw "$gateway" dev "$nic"
+		if [ -n "$onlink" ]; then
+			route add -host "$onlink" dev "$nic"
+			onlink=
+		fi
 		for server in $dns; do
 			echo "nameserver $server" >>/etc/resolv.conf
 		done

@@ -42,6 +42,8 @@ const maxHeader = 64 << 10
 type Server struct {
 	cfg      Config
 	listener net.Listener
+	http     *http.Server
+	cancel   context.CancelFunc // ends the requests there are
 }
 
 // Listen binds the address. Nothing is answered before Run.
@@ -64,40 +66,56 @@ func Listen(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen for HTTP: %w", err)
 	}
-	return &Server{cfg: cfg, listener: netutil.LimitListener(l, cfg.MaxConns)}, nil
+	// Requests outlive the context of Run: they end by themselves, or with the grace.
+	requests, cancel := context.WithCancel(context.Background())
+	return &Server{
+		cfg: cfg, listener: netutil.LimitListener(l, cfg.MaxConns), cancel: cancel,
+		http: &http.Server{
+			Handler: cfg.Handler, TLSConfig: cfg.TLS, MaxHeaderBytes: maxHeader,
+			ReadTimeout: cfg.ReadTimeout, WriteTimeout: cfg.WriteTimeout, IdleTimeout: cfg.IdleTimeout,
+			ErrorLog:    slog.NewLogLogger(cfg.Log.Handler(), slog.LevelDebug),
+			BaseContext: func(net.Listener) context.Context { return requests },
+		},
+	}, nil
 }
 
 // Addr returns the address the server is bound to.
 func (s *Server) Addr() net.Addr { return s.listener.Addr() }
 
 // Close gives up an address that Run was not called for.
-func (s *Server) Close() error { return s.listener.Close() }
+func (s *Server) Close() error {
+	s.cancel()
+	return s.listener.Close()
+}
+
+// Also serves what another listener accepts, in plain HTTP and in the same way,
+// until that is closed or the server stops; it returns nil then. Who opened the
+// listener bounds its connections.
+func (s *Server) Also(l net.Listener) error {
+	err := s.http.Serve(l)
+	if errors.Is(err, http.ErrServerClosed) || errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return fmt.Errorf("serve HTTP on %s: %w", l.Addr(), err)
+}
 
 // Run serves until ctx ends; then it takes no more requests, lets those end that
 // have begun, for as long as Grace, and returns nil.
 func (s *Server) Run(ctx context.Context) error {
-	// Requests outlive ctx: they end by themselves, or with the grace.
-	requests, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	defer cancel()
-	srv := &http.Server{
-		Handler: s.cfg.Handler, TLSConfig: s.cfg.TLS, MaxHeaderBytes: maxHeader,
-		ReadTimeout: s.cfg.ReadTimeout, WriteTimeout: s.cfg.WriteTimeout, IdleTimeout: s.cfg.IdleTimeout,
-		ErrorLog:    slog.NewLogLogger(s.cfg.Log.Handler(), slog.LevelDebug),
-		BaseContext: func(net.Listener) context.Context { return requests },
-	}
+	defer s.cancel()
 	done := make(chan error, 1)
-	go func() { done <- s.serve(srv) }()
+	go func() { done <- s.serve() }()
 	select {
 	case err := <-done:
 		return fmt.Errorf("serve HTTP on %s: %w", s.Addr(), err)
 	case <-ctx.Done():
 	}
-	grace, stop := context.WithTimeout(requests, s.cfg.Grace)
+	grace, stop := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.Grace)
 	defer stop()
-	err := srv.Shutdown(grace)
+	err := s.http.Shutdown(grace)
 	if errors.Is(err, context.DeadlineExceeded) {
 		s.cfg.Log.Warn("requests were cut off at the stop", "addr", s.Addr().String())
-		err = srv.Close()
+		err = s.http.Close()
 	}
 	if served := <-done; !errors.Is(served, http.ErrServerClosed) {
 		err = errors.Join(err, served)
@@ -108,9 +126,9 @@ func (s *Server) Run(ctx context.Context) error {
 	return nil
 }
 
-func (s *Server) serve(srv *http.Server) error {
+func (s *Server) serve() error {
 	if s.cfg.TLS != nil {
-		return srv.ServeTLS(s.listener, "", "")
+		return s.http.ServeTLS(s.listener, "", "")
 	}
-	return srv.Serve(s.listener)
+	return s.http.Serve(s.listener)
 }

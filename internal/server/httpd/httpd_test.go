@@ -3,6 +3,7 @@ package httpd_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -163,6 +164,46 @@ func TestStopCuts(t *testing.T) {
 	}
 	if err := <-failed; err == nil {
 		t.Error("the request was answered")
+	}
+}
+
+// Another listener is served as well, until it is closed or the server stops.
+func TestAlso(t *testing.T) {
+	s, err := httpd.Listen(httpd.Config{Addr: "127.0.0.1:0", Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	ran := make(chan error, 1)
+	go func() { ran <- s.Run(ctx) }()
+	client := &http.Client{Transport: &http.Transport{}}
+	defer client.CloseIdleConnections()
+	for _, end := range []string{"closed", "stopped"} {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		served := make(chan error, 1)
+		go func() { served <- s.Also(l) }()
+		for _, addr := range []net.Addr{l.Addr(), s.Addr()} {
+			r, err := client.Get("http://" + addr.String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := r.Body.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+		if end == "closed" {
+			err = l.Close()
+		} else {
+			stop()
+			err = <-ran
+		}
+		if err := errors.Join(err, <-served); err != nil {
+			t.Errorf("%s: %v", end, err)
+		}
 	}
 }
 
