@@ -95,12 +95,15 @@ func (c *Cloud) place(tx *store.Tx, who auth.Caller, v *one.VM, h *one.Host, ds 
 	return c.checkQuota(&tx.State, who.UID, v.UID, v.GID, one.Usage{Networks: newLeases(v.Usage(), ch.VM.Usage())})
 }
 
-// refused gives a refusal about a VM its kind, unless it has one.
-func refused(err error, vm int) error {
-	if _, worded := errors.AsType[*errs.Error](err); worded {
+// refused makes what is wrong with an action on an object its refusal.
+func refused(err error, id int) error { return refusedAs(errs.Action, err, id) }
+
+// refusedAs gives a refusal its kind, unless it has one.
+func refusedAs(kind errs.Kind, err error, id int) error {
+	if _, has := errors.AsType[*errs.Error](err); has {
 		return err
 	}
-	return errs.Wrap(errs.Action, err).About(vm)
+	return errs.Wrap(kind, err).About(id)
 }
 
 // resumed tells whether a VM that is to be deployed has files of an earlier run.
@@ -175,7 +178,9 @@ func (c *Cloud) connectAuto(tx *store.Tx, v *one.VM, extra *tmpl.Template) (*one
 			if !ok {
 				return nil, fmt.Errorf("Error getting user [%d].", v.UID)
 			}
-			full, err := c.connectNIC(tx, auth.CallerOf(&tx.State, u), v.Meta, v.ID, nic.With("NETWORK_ID", e.Get("NETWORK_ID")), false)
+			owner := auth.CallerOf(&tx.State, u)
+			owner.Admin = owner.Admin || v.GID == one.OneadminID // no rights are asked for, as in the scheduler
+			full, err := c.connectNIC(tx, owner, v.ID, nic.With("NETWORK_ID", e.Get("NETWORK_ID")), false)
 			if err != nil {
 				return nil, err
 			}

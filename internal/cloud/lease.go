@@ -1,8 +1,11 @@
 package cloud
 
 import (
+	"crypto/rand"
+	"encoding/binary"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/trifid-cloud/trifid/internal/one"
 	"github.com/trifid-cloud/trifid/internal/store"
@@ -47,6 +50,22 @@ func wantedOf(nic tmpl.Vector) (wanted, error) {
 		w.hasMAC = true
 	}
 	return w, nil
+}
+
+// freshMAC returns a MAC, at random, that no range of a network has.
+func (c *Cloud) freshMAC(n *one.VNet) (one.MAC, error) {
+	const tries = 64 // one is enough, unless the ranges are nearly all MACs there are
+	for range tries {
+		var b [4]byte
+		if _, err := rand.Read(b[:]); err != nil {
+			return 0, fmt.Errorf("make a MAC: %w", err)
+		}
+		m := one.MAC(c.cfg.MACPrefix)<<32 | one.MAC(binary.BigEndian.Uint32(b[:]))
+		if !slices.ContainsFunc(n.ARs, func(a one.AR) bool { _, in := a.IndexOfMAC(m); return in }) {
+			return m, nil
+		}
+	}
+	return 0, fmt.Errorf("no MAC is free outside of the ranges of virtual network %d", n.ID)
 }
 
 // takeLease takes an address of a network for an owner: the one that is wanted,

@@ -96,13 +96,13 @@ func (c *Cloud) attachNIC(tx *store.Tx, who auth.Caller, v *one.VM, nic tmpl.Att
 		h.Action = one.ActionAliasAttach
 		var nics []tmpl.Vector
 		aliases := t.Vectors("NIC_ALIAS")
-		if full, nics, err = c.connectAlias(tx, who, v.Meta, v.ID, nic.Vector, id, t.Vectors("NIC"), aliases); err != nil {
+		if full, nics, err = c.connectAlias(tx, who, v.ID, nic.Vector, id, t.Vectors("NIC"), aliases); err != nil {
 			return refused(err, v.ID)
 		}
 		t = t.WithVectors("NIC", nics).WithVectors("NIC_ALIAS", append(aliases, full))
 	} else {
-		full = newNIC(nic.Vector, t.Vector("NIC_DEFAULT"), id)
-		if full, err = c.connectNIC(tx, who, v.Meta, v.ID, full, false); err != nil {
+		full = newNIC(nic.Vector, t.Vector("NIC_DEFAULT"), id, v.VRouterID >= 0)
+		if full, err = c.connectNIC(tx, who, v.ID, full, false); err != nil {
 			return refused(err, v.ID)
 		}
 		t = t.WithVectors("NIC", append(t.Vectors("NIC"), full))

@@ -157,6 +157,10 @@ func (c *Cloud) checkMovedQuota(st *store.State, who auth.Caller, kind one.Kind,
 			}
 			req = one.Usage{Networks: map[int]one.NetworkQuota{n.ParentID: {Leases: size}}}
 		}
+	case one.KindVRouter:
+		if r, ok := st.VRouters.Get(now.ID); ok {
+			req = r.Usage()
+		}
 	default:
 		return nil
 	}

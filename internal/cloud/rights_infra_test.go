@@ -110,3 +110,28 @@ func leaseSeen(l one.Lease) func(*world, auth.Caller) error {
 		return nil
 	}
 }
+func routerRights() []right {
+	return []right{
+		{method: "AllocateVRouter", may: "chief", needs: "CREATE VROUTER/*; USE NET/#2", call: func(w *world, who auth.Caller) error {
+			return second(w.AllocateVRouter(w.ctx, who, parsed("NAME=new NIC=[NETWORK_ID=2,FLOATING_IP=YES]")))
+		}},
+		{method: "InstantiateVRouter", may: "owner chief", needs: "MANAGE VROUTER/#0; USE TEMPLATE/#2", call: func(w *world, who auth.Caller) error {
+			return w.InstantiateVRouter(w.ctx, who, 0, 1, 2, "", false, nil)
+		}},
+		{method: "InstantiateVRouter", what: "in a network", may: "owner chief", needs: "MANAGE VROUTER/#1; USE TEMPLATE/#2; USE NET/#2", call: func(w *world, who auth.Caller) error {
+			return w.InstantiateVRouter(w.ctx, who, 1, 1, 2, "", false, nil)
+		}},
+		{method: "InstantiateVRouter", what: "without VMs", may: "owner chief", needs: "MANAGE VROUTER/#0; USE TEMPLATE/#2", call: func(w *world, who auth.Caller) error {
+			return w.InstantiateVRouter(w.ctx, who, 0, 0, 2, "", false, nil)
+		}},
+		{method: "AttachVRouterNIC", may: "owner chief", needs: "MANAGE VROUTER/#0; USE NET/#2", call: func(w *world, who auth.Caller) error {
+			return w.AttachVRouterNIC(w.ctx, who, 0, parsed("NIC=[NETWORK_ID=2]"))
+		}},
+		{method: "DetachVRouterNIC", may: "owner chief", needs: "MANAGE VROUTER/#1", call: func(w *world, who auth.Caller) error { return w.DetachVRouterNIC(w.ctx, who, 1, 0) }},
+		{method: "UpdateVRouter", may: "owner chief", needs: "MANAGE VROUTER/#0", call: func(w *world, who auth.Caller) error {
+			return w.UpdateVRouter(w.ctx, who, 0, parsed("A=c"), 1)
+		}},
+		{method: "DeleteVRouter", may: "owner chief", needs: "MANAGE VROUTER/#0", call: func(w *world, who auth.Caller) error { return w.DeleteVRouter(w.ctx, who, 0) }},
+	}
+}
+

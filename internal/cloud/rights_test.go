@@ -38,7 +38,7 @@ var errHidden = errors.New("the list leaves it out")
 // rightsTable holds all rows, by family. Sources: identity reference §6.4 and the
 // column "Right" of the XML-RPC reference, §7.
 func rightsTable() []right {
-	return slices.Concat(userRights(), ruleRights(), hostRights(), storageRights(), documentRights(), netRights(), vmRights(), serviceRights(), poolRights())
+	return slices.Concat(userRights(), ruleRights(), hostRights(), storageRights(), documentRights(), netRights(), routerRights(), vmRights(), serviceRights(), poolRights())
 }
 
 // TestEveryMethodHasARow fails for a method that acts for a caller and that the

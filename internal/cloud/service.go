@@ -13,8 +13,8 @@ import (
 // is done inside the manager's own transactions, so that a service and its VMs
 // change together; rights and quotas stay decided here.
 
-// keeper is who ends VMs of services: they have to go whatever their owner may
-// do to them. Only a lock stands in its way.
+// keeper is who ends VMs of services and routers: they have to go whatever their
+// owner may do to them. Only a lock stands in its way.
 var keeper = auth.System("flow")
 
 // FlowDocument returns a document of a type on which the caller has a right. The
@@ -83,31 +83,9 @@ func (c *Cloud) CreateServiceVM(tx *store.Tx, owner auth.Caller, n ServiceVM) (*
 	})
 }
 
-// StopServiceVM ends a VM of a service: it is terminated, else terminated without
-// asking the guest, else deleted. One that is ending is left alone.
-// Source: OneFlow reference §3.3.
+// StopServiceVM ends a VM of a service. Source: OneFlow reference §3.3.
 func (c *Cloud) StopServiceVM(tx *store.Tx, owner auth.Caller, id int, hard bool) error {
-	v, ok := tx.VMs.Get(id)
-	if !ok || v.Active(one.LCMShutdown) || v.Active(one.LCMEpilog) || v.Active(one.LCMCleanupDelete) {
-		return nil
-	}
-	if err := c.allow(&tx.State, keeper, target(v), one.Manage); err != nil {
-		return err
-	}
-	actions := []string{"terminate", "terminate-hard"}
-	if hard {
-		actions = actions[1:]
-	}
-	for _, a := range actions {
-		if ch, err := machine.Act(v, a, whoIs(owner), c.now()); err == nil {
-			return c.Apply(tx, owner, v, ch)
-		}
-	}
-	ch, err := machine.Recover(v, machine.RecoverDelete, whoIs(owner), c.now())
-	if err != nil {
-		return errs.Wrap(errs.Action, err).About(id)
-	}
-	return c.Apply(tx, owner, v, ch)
+	return c.endVM(tx, owner, id, hard)
 }
 
 // ServiceVMAction performs an action of one.vm.action with the caller's rights.

@@ -176,6 +176,7 @@ type instantiation struct {
 	extra            *tmpl.Template
 	service, vrouter int
 	role             string
+	over             *tmpl.Template // laid over everything
 }
 
 func (c *Cloud) instantiate(tx *store.Tx, who auth.Caller, id int, n instantiation) (*one.VM, error) {
@@ -221,6 +222,7 @@ func (c *Cloud) instantiate(tx *store.Tx, who auth.Caller, id int, n instantiati
 		}
 		body = body.Merge(extra)
 	}
+	body = body.Merge(n.over)
 	source := t
 	if cloned >= 0 {
 		source, _ = tx.Templates.Get(cloned)

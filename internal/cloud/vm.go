@@ -110,6 +110,33 @@ func (c *Cloud) vmAction(tx *store.Tx, who auth.Caller, v *one.VM, action string
 	return c.Apply(tx, who, v, ch)
 }
 
+// endVM ends a VM that belongs to something that goes, whoever owns it: it is
+// terminated, else terminated without asking the guest, else deleted. One that is
+// ending is left alone; a lock stands in its way.
+func (c *Cloud) endVM(tx *store.Tx, who auth.Caller, id int, hard bool) error {
+	v, ok := tx.VMs.Get(id)
+	if !ok || v.Active(one.LCMShutdown) || v.Active(one.LCMEpilog) || v.Active(one.LCMCleanupDelete) {
+		return nil
+	}
+	if err := c.allow(&tx.State, keeper, target(v), one.Manage); err != nil {
+		return err
+	}
+	actions := []string{"terminate", "terminate-hard"}
+	if hard {
+		actions = actions[1:]
+	}
+	for _, a := range actions {
+		if ch, err := machine.Act(v, a, whoIs(who), c.now()); err == nil {
+			return c.Apply(tx, who, v, ch)
+		}
+	}
+	ch, err := machine.Recover(v, machine.RecoverDelete, whoIs(who), c.now())
+	if err != nil {
+		return errs.Wrap(errs.Action, err).About(id)
+	}
+	return c.Apply(tx, who, v, ch)
+}
+
 // RecoverVM performs one.vm.recover. Source: VM lifecycle reference §3.4.
 func (c *Cloud) RecoverVM(ctx context.Context, who auth.Caller, id, operation int) error {
 	word := map[int]string{0: "recover", 1: "recover", 2: "retry", 3: "delete", 4: "delete", 5: "delete"}[operation]

@@ -20,7 +20,7 @@ import (
 var coreAttrs = []string{
 	"VCPU", "VCPU_MAX", "MEMORY_MAX", "MEMORY_SLOTS", "MEMORY_RESIZE_MODE", "CPU_COST", "MEMORY_COST", "DISK_COST",
 	"GRAPHICS", "VIDEO", "OS", "FEATURES", "INPUT", "RAW", "PCI", "TOPOLOGY", "NUMA_NODE", "CPU_MODEL", "EMULATOR",
-	"TEMPLATE_ID", "TEMPLATE_NAME", "CLONING_TEMPLATE_ID", "VMGROUP", "VROUTER_ID", "TM_MAD_SYSTEM", "NIC_DEFAULT",
+	"TEMPLATE_ID", "TEMPLATE_NAME", "CLONING_TEMPLATE_ID", "VMGROUP", "VROUTER_ID", "VROUTER_KEEPALIVED_ID", "VROUTER_KEEPALIVED_PASSWORD", "TM_MAD_SYSTEM", "NIC_DEFAULT",
 	"IMPORT_VM_ID", "IMPORT_STATE", "SUBMIT_ON_HOLD",
 }
 
@@ -37,6 +37,7 @@ type draft struct {
 	out     *tmpl.Template // TEMPLATE
 	context tmpl.Vector    // CONTEXT as asked for, then with device and id
 	copying bool           // an image's content is still being made
+	router  bool           // it belongs to a virtual router
 }
 
 // NewVM says what VM to create.
@@ -54,7 +55,7 @@ type NewVM struct {
 // Source: VM lifecycle reference §2.
 func (c *Cloud) createVM(tx *store.Tx, who auth.Caller, n NewVM) (*one.VM, error) {
 	id := tx.NextID("vm", 0)
-	d := &draft{c: c, tx: tx, who: who, id: id, stime: c.now().Unix(), in: n.Template.Without("NAME"), owner: c.newMeta(n.Owner, id, "")}
+	d := &draft{c: c, tx: tx, who: who, id: id, stime: c.now().Unix(), in: n.Template.Without("NAME"), owner: c.newMeta(n.Owner, id, ""), router: n.VRouter >= 0}
 	name := one.TrimName(n.Template.Get("NAME"))
 	if name == "" {
 		name = firstOf(n.Template.Get("TEMPLATE_NAME"), "one") + "-" + itoa(id)

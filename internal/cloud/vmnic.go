@@ -24,7 +24,7 @@ var inheritFromNet = []string{
 // and a lease say. What a template has under them is dropped: it comes of another
 // VM, or of somebody who wants to reach other parts of the host.
 var nicCoreAttrs = []string{
-	"ALIAS_ID", "ALIAS_IDS", "AR_ID", "BRIDGE", "BRIDGE_CONF", "BRIDGE_TYPE", "CLUSTER_ID", "CONF", "CVLANS", "EXTERNAL_IP",
+	"ALIAS_ID", "ALIAS_IDS", "AR_ID", "BRIDGE", "BRIDGE_CONF", "BRIDGE_TYPE", "CLUSTER_ID", "CONF", "CVLANS", "EXTERNAL_IP", "FLOATING_ONLY",
 	"IP6_LINK", "IP_LINK_CONF", "OUTER_VLAN_ID", "OVS_BRIDGE_CONF", "PARENT_ID", "PHYDEV", "PREFIX_LENGTH", "QINQ_TYPE", "SPOOFCHK",
 	"TRUST", "VLAN_ID", "VLAN_TAGGED_ID", "VN_MAD", "VXLAN_MC", "VXLAN_MODE", "VXLAN_TEP",
 }
@@ -49,13 +49,19 @@ func (d *draft) attachNICs() error {
 	}
 	nics := d.in.Vectors("NIC")
 	out := make([]tmpl.Vector, 0, len(nics))
-	for i, nic := range nics {
-		nic = newNIC(nic, defaults, i)
+	next := 0
+	for _, nic := range nics {
+		id := next
+		if n, ok := atoi(nic.Get("NIC_ID")); ok && d.router && n > id {
+			id = n // as the router knows it
+		}
+		next = id + 1
+		nic = newNIC(nic, defaults, id, d.router)
 		if strings.EqualFold(nic.Get("NETWORK_MODE"), "auto") {
 			out = append(out, nic.Without(networkAttrs...).With("NETWORK_MODE", "auto"))
 			continue
 		}
-		full, err := d.c.connectNIC(d.tx, d.who, d.owner, d.id, nic, false)
+		full, err := d.c.connectNIC(d.tx, d.who, d.id, nic, false)
 		if err != nil {
 			return err
 		}
@@ -63,7 +69,7 @@ func (d *draft) attachNICs() error {
 	}
 	var outAliases []tmpl.Vector
 	for i, a := range d.in.Vectors("NIC_ALIAS") {
-		full, parents, err := d.c.connectAlias(d.tx, d.who, d.owner, d.id, a, len(nics)+i, out, outAliases)
+		full, parents, err := d.c.connectAlias(d.tx, d.who, d.id, a, next+i, out, outAliases)
 		if err != nil {
 			return err
 		}
@@ -80,9 +86,13 @@ func (d *draft) attachNICs() error {
 }
 
 // newNIC returns a NIC that was asked for with the defaults laid under it and what
-// it is known by.
-func newNIC(nic, defaults tmpl.Vector, id int) tmpl.Vector {
+// it is known by. router tells that it comes of a virtual router.
+func newNIC(nic, defaults tmpl.Vector, id int, router bool) tmpl.Vector {
+	floats := router && nic.Bool("FLOATING_ONLY")
 	nic = nic.Without(nicCoreAttrs...)
+	if floats {
+		nic = nic.With("FLOATING_ONLY", "YES")
+	}
 	for _, p := range defaults.Without(nicCoreAttrs...) {
 		if !nic.Has(p.Name) {
 			nic = nic.With(p.Name, p.Value)
@@ -96,8 +106,9 @@ func newNIC(nic, defaults tmpl.Vector, id int) tmpl.Vector {
 }
 
 // connectAlias resolves an alias: its parent, its lease, and its number among
-// the parent's aliases, of which siblings are those there already. It returns the NICs with the parent's list brought up to date.
-func (c *Cloud) connectAlias(tx *store.Tx, who auth.Caller, owner one.Meta, vm int, alias tmpl.Vector, id int, nics, siblings []tmpl.Vector) (tmpl.Vector, []tmpl.Vector, error) {
+// the parent's aliases, of which siblings are those there already. It returns the
+// NICs with the parent's list brought up to date.
+func (c *Cloud) connectAlias(tx *store.Tx, who auth.Caller, vm int, alias tmpl.Vector, id int, nics, siblings []tmpl.Vector) (tmpl.Vector, []tmpl.Vector, error) {
 	if strings.EqualFold(alias.Get("NETWORK_MODE"), "auto") {
 		return nil, nil, fmt.Errorf("Alias is incompatible with auto mode")
 	}
@@ -124,7 +135,7 @@ func (c *Cloud) connectAlias(tx *store.Tx, who auth.Caller, owner one.Meta, vm i
 		alias = alias.With("NAME", name)
 	}
 	alias = alias.With("NIC_ID", itoa(id)).With("PARENT_ID", p.Get("NIC_ID")).With("ALIAS_ID", itoa(number))
-	full, err := c.connectNIC(tx, who, owner, vm, alias, true)
+	full, err := c.connectNIC(tx, who, vm, alias, true)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -137,27 +148,48 @@ func (c *Cloud) connectAlias(tx *store.Tx, who auth.Caller, owner one.Meta, vm i
 	return full, nics, nil
 }
 
-// connectNIC gives a NIC a lease of its network and fills it in.
-func (c *Cloud) connectNIC(tx *store.Tx, who auth.Caller, owner one.Meta, vm int, nic tmpl.Vector, alias bool) (tmpl.Vector, error) {
-	n, err := c.networkOf(&tx.State, who, nic)
+// usableNetwork returns the network a NIC names, if the caller may take addresses
+// of it.
+func (c *Cloud) usableNetwork(st *store.State, who auth.Caller, nic tmpl.Vector) (*one.VNet, error) {
+	n, err := c.networkOf(st, who, nic)
 	if err != nil {
 		return nil, err
 	}
-	if err := c.allow(&tx.State, who, target(n), one.Use); err != nil {
+	if err := c.allow(st, who, target(n), one.Use); err != nil {
 		return nil, err
 	}
 	if n.State != one.VNetReady && n.State != one.VNetUpdateFailure {
 		return nil, fmt.Errorf("Virtual network %d is in wrong state: %s", n.ID, n.State)
 	}
+	return n, nil
+}
+
+// connectNIC gives a NIC a lease of its network and fills it in. One that only a
+// router's floating address counts on gets no lease, and a MAC of its own.
+func (c *Cloud) connectNIC(tx *store.Tx, who auth.Caller, vm int, nic tmpl.Vector, alias bool) (tmpl.Vector, error) {
+	n, err := c.usableNetwork(&tx.State, who, nic)
+	if err != nil {
+		return nil, err
+	}
 	w, err := wantedOf(nic)
 	if err != nil {
 		return nil, err
 	}
-	a, i, err := takeLease(tx, n, w, leaseOwner{one.LeaseVM, vm})
-	if err != nil {
-		return nil, err
+	var a one.AR
+	if nic = nic.Without(addressAttrs...); nic.Bool("FLOATING_ONLY") {
+		mac, err := c.freshMAC(n)
+		if err != nil {
+			return nil, err
+		}
+		nic = nic.With("MAC", mac.String())
+	} else {
+		var i uint32
+		if a, i, err = takeLease(tx, n, w, leaseOwner{one.LeaseVM, vm}); err != nil {
+			return nil, err
+		}
+		nic = leaseAttrs(nic, a, i)
 	}
-	nic = leaseAttrs(nic.Without(addressAttrs...), a, i).With("NETWORK_ID", itoa(n.ID)).With("NETWORK", n.Name).
+	nic = nic.With("NETWORK_ID", itoa(n.ID)).With("NETWORK", n.Name).
 		With("BRIDGE", firstOf(a.Attrs.Get("BRIDGE"), n.Bridge)).With("BRIDGE_TYPE", n.BridgeType).
 		With("VN_MAD", firstOf(a.Attrs.Get("VN_MAD"), n.VNMad))
 	set := func(k, v string) {

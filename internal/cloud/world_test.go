@@ -156,7 +156,7 @@ func (w *world) putHosts(tx *store.Tx) {
 
 // Network 0 has 16 addresses, of which 7 is held by hand and 8 and 9 are reserved
 // by network 1; network 2 has no leases and just the default security group.
-// Security group 100 is that of network 0, 101 nobody uses.
+// Security group 100 is that of network 0, 101 nobody uses. Router 1 has a NIC.
 func (w *world) putNets(tx *store.Tx) {
 	for id := 100; id <= 101; id++ {
 		tx.PutSecGroup(&one.SecurityGroup{
@@ -180,12 +180,13 @@ func (w *world) putNets(tx *store.Tx) {
 	tx.PutVRouter(&one.VRouter{Meta: ownersMeta(0, "router"), Template: parsed("A=b")})
 	setCounter(tx, "secgroup", 102)
 	setCounter(tx, "vnet", 3)
-	setCounter(tx, "vrouter", 1)
+	setCounter(tx, "vrouter", 2)
+	tx.PutVRouter(&one.VRouter{Meta: ownersMeta(1, "wired"), Template: parsed("NIC=[NETWORK_ID=2,NIC_ID=0]")})
 }
 
 // Datastores 100 (images) and 101 (system), both empty; images 0 (ready), 1 (being
-// copied) and 2 (a kernel); template 0 is plain, 1 has image 0 and network 0;
-// document 0 is the service that VM 6 belongs to, 1 a service template.
+// copied) and 2 (a kernel); template 0 is plain, 1 has image 0 and network 0, 2
+// is for routers; document 0 is the service that VM 6 belongs to, 1 a service template.
 func (w *world) putStorage(tx *store.Tx) {
 	for id, typ := range map[int]one.DatastoreType{100: one.DSImage, 101: one.DSSystem} {
 		text := "TM_MAD=dummy TYPE=" + typ.String()
@@ -210,7 +211,8 @@ func (w *world) putStorage(tx *store.Tx) {
 	tx.PutTemplate(&one.VMTemplate{Meta: ownersMeta(1, "full"), Template: parsed(plain + "DISK=[IMAGE_ID=0] NIC=[NETWORK_ID=0]")})
 	tx.PutDocument(&one.Document{Meta: ownersMeta(0, "service"), Type: one.DocService})
 	tx.PutDocument(&one.Document{Meta: ownersMeta(1, "service template"), Type: one.DocServiceTemplate, Template: parsed("A=b")})
-	for counter, next := range map[string]int{"datastore": 102, "image": 3, "template": 2, "document": 2} {
+	for counter, next := range map[string]int{"datastore": 102, "image": 3, "template": 3, "document": 2} {
+	tx.PutTemplate(&one.VMTemplate{Meta: ownersMeta(2, "appliance"), Template: parsed(plain + "VROUTER=YES")})
 		setCounter(tx, counter, next)
 	}
 }

@@ -20,7 +20,7 @@ type VM struct {
 // Lookup finds attributes outside the VM. Each function returns "" for what is
 // not there; a nil function finds nothing.
 type Lookup struct {
-	// Network looks into an address range, then into its network's template.
+	// Network looks into an address range, -1 for none, then into its network's template.
 	Network func(network, addressRange int, name string) string
 	// Image looks into an image's template.
 	Image func(image int, name string) string
@@ -143,15 +143,18 @@ func (vm *VM) imageValue(r reference) string {
 	return ""
 }
 
-// lease returns the network and address range a NIC or alias has its address
-// from; ok is false if it has none.
+// lease returns the network of a NIC or alias and the address range it has its
+// address from, -1 if it has none of its own: then only the network's template can
+// say something. ok is false without a network.
 func lease(nic tmpl.Vector) (network, ar int, ok bool) {
 	network, err := strconv.Atoi(nic.Get("NETWORK_ID"))
 	if err != nil {
 		return 0, 0, false
 	}
-	ar, err = strconv.Atoi(nic.Get("AR_ID"))
-	return network, ar, err == nil
+	if ar, err = strconv.Atoi(nic.Get("AR_ID")); err != nil {
+		ar = -1
+	}
+	return network, ar, true
 }
 
 // upper is the reference's upper case: ASCII only.

@@ -1,8 +1,6 @@
 package oneapi
 
 import (
-	"slices"
-
 	"github.com/trifid-cloud/trifid/internal/one"
 	"github.com/trifid-cloud/trifid/internal/onexml"
 )
@@ -88,7 +86,21 @@ func secGroupMethods() []method {
 func vrouterMethods() []method {
 	const p, kind, manage = "one.vrouter", one.KindVRouter, "MANAGE VROUTER"
 	rows := []method{
+		set(p+".allocate", "template t", "CREATE VROUTER + USE NET", create(func(c *call) (int, error) {
+			return c.cloud.AllocateVRouter(c.ctx, c.who, c.template(1))
+		})),
+		set(p+".instantiate", "id i, n i, template i, name s, hold b, extra t", manage+" + USE TEMPLATE", change(func(c *call, id int) error {
+			return c.cloud.InstantiateVRouter(c.ctx, c.who, id, c.int(2), c.int(3), c.text(4), c.bool(5), c.template(6))
+		})).but("at most 50 VMs in one call"),
+		set(p+".attachnic", "id i, template t", manage+" + USE NET", change(func(c *call, id int) error {
+			return c.cloud.AttachVRouterNIC(c.ctx, c.who, id, c.template(2))
+		})).but("all or none: a VM that cannot be changed refuses it for the router"),
+		set(p+".detachnic", "id i, nic i", manage, change(func(c *call, id int) error {
+			return c.cloud.DetachVRouterNIC(c.ctx, c.who, id, c.int(2))
+		})).but("all or none: a VM that cannot be changed refuses it for the router"),
+		set(p+".delete", paramsID, manage, change(func(c *call, id int) error { return c.cloud.DeleteVRouter(c.ctx, c.who, id) })),
 		infoOf(p, kind, (*onexml.Docs).AppendVRouter),
+		updateOf(p, manage, func(c *call, id int) error { return c.cloud.UpdateVRouter(c.ctx, c.who, id, c.template(2), c.int(3)) }),
 		renameOf(p, kind, manage), chownOf(p, kind), chmodOf(p, kind),
 		get("one.vrouterpool.info", paramsPool, "–", show(func(c *call) ([]byte, error) {
 			st, rows, err := c.cloud.VRouterPool(c.who, c.query())
@@ -98,10 +110,5 @@ func vrouterMethods() []method {
 			return onexml.AppendPool(c.doc, "VROUTER_POOL", rows, c.docs(st).AppendVRouter), nil
 		})),
 	}
-	return slices.Concat(rows, locksOf(p, kind), absentShared(p, "VROUTER", "update", "delete"), absent(
-		[3]string{p + ".allocate", "template t", "CREATE VROUTER + USE NET"},
-		[3]string{p + ".instantiate", "id i, n i, template i, name s, hold b, extra t", manage + " + USE TEMPLATE"},
-		[3]string{p + ".attachnic", "id i, template t", manage + " + USE NET"},
-		[3]string{p + ".detachnic", "id i, nic i", manage},
-	))
+	return append(rows, locksOf(p, kind)...)
 }
