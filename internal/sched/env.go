@@ -116,7 +116,7 @@ func (p *plan) netEnv(n *one.VNet) expr.Env {
 		case "CLUSTERS/ID", "CLUSTER_ID":
 			return ints(n.ClusterIDs)
 		case "USED_LEASES":
-			return number(int64(p.st.VNetUsage.At(n.ID)))
+			return number(int64(p.taken(n.ID)))
 		}
 		return nil
 	})
@@ -128,7 +128,12 @@ func (p *plan) rank(h *slot, text string) int64 {
 	if text == "" {
 		return -h.use.VMs
 	}
-	return p.value(text, p.hostEnv(h))
+	r, known := h.ranks[text]
+	if !known {
+		r = p.value(text, p.hostEnv(h))
+		h.ranks[text] = r
+	}
+	return r
 }
 
 func (p *plan) rankDatastore(d *one.Datastore, text string) int64 {
@@ -160,7 +165,7 @@ func (p *plan) chooseNet(v *one.VM, exempt bool, h *one.Host, nic tmpl.Vector, u
 	best, bestRank := -1, int64(0)
 	any, allowed, free := false, false, false
 	for id, n := range p.st.VNets.All() {
-		if !slices.Contains(n.ClusterIDs, h.ClusterID) || used[id] {
+		if !slices.Contains(n.ClusterIDs, h.ClusterID) || used[id] || n.State != one.VNetReady && n.State != one.VNetUpdateFailure {
 			continue
 		}
 		any = true
@@ -174,7 +179,7 @@ func (p *plan) chooseNet(v *one.VM, exempt bool, h *one.Host, nic tmpl.Vector, u
 		for _, a := range n.ARs {
 			size += int(a.Size)
 		}
-		if p.st.VNetUsage.At(id) >= size {
+		if p.taken(id) >= size {
 			continue
 		}
 		free = true
@@ -197,6 +202,9 @@ func (p *plan) chooseNet(v *one.VM, exempt bool, h *one.Host, nic tmpl.Vector, u
 	}
 	return -1, cannot + "No network meet leases and SCHED_NIC_REQUIREMENTS: " + text
 }
+
+// taken returns how many addresses of a network are taken, this plan's included.
+func (p *plan) taken(net int) int { return p.st.VNetUsage.At(net) + p.leases[net] }
 
 // singles returns the values of a template's single attributes of a name.
 func singles(t *tmpl.Template, name string) []string {

@@ -74,6 +74,7 @@ type plan struct {
 
 	hosts   []*slot        // those that take VMs
 	disk    map[dsOn]int64 // MB given away by this plan
+	leases  map[int]int    // network → addresses given away by this plan
 	classes map[class]*choice
 	reqs    map[string]parsedReq
 	ranks   map[string]*expr.Rank
@@ -86,7 +87,14 @@ type dsOn struct{ ds, host int }
 // slot is a host and what is taken of it, this plan's own placements included.
 type slot struct {
 	*one.Host
-	use one.Capacity
+	use   one.Capacity
+	ranks map[string]int64 // by expression, as long as use stays
+}
+
+// take gives a VM its part of the host.
+func (s *slot) take(need one.Capacity) {
+	s.use = s.use.Add(need)
+	clear(s.ranks)
 }
 
 // class is what decides which hosts and datastores come into question at all:
@@ -117,12 +125,12 @@ type parsedReq struct {
 
 func newPlan(st *store.State, zone int, space Space) *plan {
 	p := &plan{
-		st: st, zone: zone, space: space, disk: map[dsOn]int64{},
+		st: st, zone: zone, space: space, disk: map[dsOn]int64{}, leases: map[int]int{},
 		classes: map[class]*choice{}, reqs: map[string]parsedReq{}, ranks: map[string]*expr.Rank{}, users: map[int]auth.Caller{},
 	}
 	for _, h := range st.Hosts.All() {
 		if h.State == one.HostMonitored {
-			p.hosts = append(p.hosts, &slot{Host: h, use: st.HostUsage.At(h.ID)})
+			p.hosts = append(p.hosts, &slot{Host: h, use: st.HostUsage.At(h.ID), ranks: map[string]int64{}})
 		}
 	}
 	return p
@@ -162,9 +170,12 @@ func (p *plan) placeAs(v *one.VM, cl class) (move, string) {
 		if why != "" {
 			return move{}, firstOf(whyNets, why)
 		}
-		extra, why := p.chooseNets(v, cl.exempt, best.Host)
+		nets, extra, why := p.chooseNets(v, cl.exempt, best.Host)
 		if why == "" {
-			best.use = best.use.Add(need)
+			best.take(need)
+			for id := range nets {
+				p.leases[id]++
+			}
 			if cl.resuming < 0 {
 				p.disk[on(ds, best.ID)] += disk
 			}
@@ -406,20 +417,20 @@ func firstOf(ss ...string) string {
 	return ""
 }
 
-// chooseNets chooses networks for the NICs that leave it to the scheduler.
-func (p *plan) chooseNets(v *one.VM, exempt bool, h *one.Host) (*tmpl.Template, string) {
-	var extra *tmpl.Template
-	used := map[int]bool{}
+// chooseNets chooses networks for the NICs that leave it to the scheduler, each
+// another one.
+func (p *plan) chooseNets(v *one.VM, exempt bool, h *one.Host) (used map[int]bool, extra *tmpl.Template, why string) {
+	used = map[int]bool{}
 	for _, nic := range v.Template.Vectors("NIC") {
 		if !strings.EqualFold(nic.Get("NETWORK_MODE"), "auto") || nic.Has("NETWORK_ID") {
 			continue
 		}
 		id, why := p.chooseNet(v, exempt, h, nic, used)
 		if why != "" {
-			return nil, why
+			return nil, nil, why
 		}
 		used[id] = true
 		extra = extra.Add(tmpl.Vec("NIC", "NIC_ID", nic.Get("NIC_ID"), "NETWORK_ID", strconv.Itoa(id)))
 	}
-	return extra, ""
+	return used, extra, ""
 }
