@@ -1,6 +1,7 @@
 package cli_test
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"net/http"
@@ -12,6 +13,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/trifid-cloud/trifid/internal/flow/jsontree"
 	"github.com/trifid-cloud/trifid/internal/xmlrpc"
 )
 
@@ -159,6 +161,10 @@ func newFakeFlow(t *testing.T) *fakeFlow {
 		case strings.Contains(r.URL.Path, "/404"):
 			w.WriteHeader(404)
 			fmt.Fprint(w, "[one.document.info] Error getting document [404].")
+		case bytes.Contains(body, []byte(`"refuse me"`)):
+			line, column := jsontree.Position(body, bytes.Index(body, []byte(`"refuse me"`)))
+			w.WriteHeader(400)
+			fmt.Fprintf(w, "KEY: 'cooldown' must be an Integer;\nat roles[0].cooldown, line %d column %d: expected an integer of at least 0", line, column)
 		case r.Method == http.MethodGet:
 			http.ServeFile(w, r, filepath.Join("testdata", "docs", strings.ReplaceAll(strings.Trim(r.URL.Path, "/"), "/", ".")+".json"))
 		case strings.Contains(string(body), `"instantiate"`), strings.Contains(string(body), `"clone"`), r.URL.Path == "/service_template":

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/spf13/pflag"
 
@@ -281,13 +280,4 @@ func batchParams(c *call, action string) (map[string]any, error) {
 		p["args"] = s
 	}
 	return p, nil
-}
-
-// cleanJSON refuses what is no JSON object before it is sent.
-func cleanJSON(text string) (json.RawMessage, error) {
-	var o map[string]json.RawMessage
-	if err := json.Unmarshal([]byte(text), &o); err != nil {
-		return nil, fmt.Errorf("expected a JSON object: %w", err)
-	}
-	return json.RawMessage(strings.TrimSpace(text)), nil
 }

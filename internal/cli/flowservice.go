@@ -72,16 +72,21 @@ func flowNoun() *noun {
 				if err != nil {
 					return err
 				}
-				role, err := cleanJSON(t)
+				role, err := c.source(1, t)
 				if err != nil {
 					return err
 				}
-				return c.roleAction("add_role", "Role added", role, true)
+				return role.sendEvery(c, "Role added", http.MethodPost, "/role_action", `{"action":{"perform":"add_role","params":{"add":true,"role":`, "}}}")
 			},
 		},
 		{
 			name: "remove-role", short: "Remove a role", args: []arg{self("service"), word("role_name")}, example: "remove-role 7 worker",
-			run: func(c *call) error { return c.roleAction("remove_role", "Role removed", c.text(1), false) },
+			run: func(c *call) error {
+				return c.every("Role removed", func(id int) error {
+					_, err := c.perform(c.path(id, "/role_action"), "remove_role", map[string]any{"role": c.text(1), "add": false})
+					return err
+				})
+			},
 		},
 		{
 			name: "sched-delete", short: "Delete a scheduled action of a role", args: []arg{self("service"), word("role_name"), num("sched_id")},
@@ -141,30 +146,21 @@ func scale(c *call) error {
 	})
 }
 
-// roleAction adds or removes a role. Source: OneFlow reference §1.5.
-func (c *call) roleAction(action, done string, role any, add bool) error {
-	return c.every(done, func(id int) error {
-		_, err := c.perform(c.path(id, "/role_action"), action, map[string]any{"role": role, "add": add})
-		return err
-	})
-}
-
 func flowUpdateService(c *call) error {
 	t, err := c.edit(1, func() (string, error) { return c.bodyText(c.subjects()[0]) })
 	if err != nil {
 		return err
 	}
-	body, err := cleanJSON(t)
+	body, err := c.source(1, t)
 	if err != nil {
 		return err
 	}
-	var sent any = body
-	if c.flag("append") {
-		sent = map[string]any{"append": true, "template": t}
+	if !c.flag("append") {
+		return body.sendEvery(c, "Service updated", http.MethodPut, "", "", "")
 	}
 	return c.every("Service updated", func(id int) error {
-		_, err := c.request(http.MethodPut, c.path(id, ""), sent)
-		return err
+		_, err := c.request(http.MethodPut, c.path(id, ""), map[string]any{"append": true, "template": body.text})
+		return body.blame(err, 0)
 	})
 }
 

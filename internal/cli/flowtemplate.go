@@ -30,11 +30,11 @@ func flowTemplateNoun() *noun {
 				if !ok {
 					return errNoTemplate
 				}
-				body, err := cleanJSON(t)
+				body, err := c.source(0, t)
 				if err != nil {
 					return err
 				}
-				answer, err := c.request(http.MethodPost, c.noun.pool.object, body)
+				answer, err := body.send(c, http.MethodPost, c.noun.pool.object, "", "")
 				return c.createdDocument(answer, err)
 			},
 		},
@@ -116,17 +116,16 @@ func updateServiceTemplate(c *call) error {
 	if err != nil {
 		return err
 	}
-	body, err := cleanJSON(t)
+	body, err := c.source(1, t)
 	if err != nil {
 		return err
 	}
+	if !c.flag("append") {
+		return body.sendEvery(c, "updated", http.MethodPut, "", "", "")
+	}
 	return c.every("updated", func(id int) error {
-		if c.flag("append") {
-			_, err := c.perform(c.path(id, "/action"), "update", map[string]any{"append": true, "template_json": string(body)})
-			return err
-		}
-		_, err := c.request(http.MethodPut, c.path(id, ""), body)
-		return err
+		_, err := c.perform(c.path(id, "/action"), "update", map[string]any{"append": true, "template_json": body.text})
+		return body.blame(err, 0)
 	})
 }
 
@@ -159,42 +158,47 @@ func showServiceTemplate(c *call, d document) error {
 
 func instantiateService(c *call) error {
 	id := c.subjects()[0]
-	merge, err := c.mergeTemplate(id)
+	merge, said, err := c.mergeTemplate()
 	if err != nil {
 		return err
 	}
-	params := map[string]any{}
-	if merge != nil {
-		params["merge_template"] = merge
+	var answers any
+	if !said {
+		d, err := c.document(id)
+		if err != nil {
+			return err
+		}
+		if answers, err = c.serviceAnswers(d); err != nil {
+			return err
+		}
 	}
 	return c.times(func(int) error {
+		if said {
+			answer, err := merge.send(c, http.MethodPost, c.path(id, "/action"), `{"action":{"perform":"instantiate","params":{"merge_template":`, "}}}")
+			return c.createdDocument(answer, err)
+		}
+		params := map[string]any{}
+		if answers != nil {
+			params["merge_template"] = answers
+		}
 		answer, err := c.perform(c.path(id, "/action"), "instantiate", params)
 		return c.createdDocument(answer, err)
 	})
 }
 
-// mergeTemplate is what a file or standard input holds, else the answers to the
-// template's questions; nil when there is nothing to say.
-func (c *call) mergeTemplate(id int) (any, error) {
+// mergeTemplate is what a file or standard input holds; false if there is neither.
+func (c *call) mergeTemplate() (source, bool, error) {
+	t, err := "", error(nil)
 	if c.given(1) {
-		t, err := c.readFile(c.text(1))
-		if err != nil {
-			return nil, err
-		}
-		return cleanJSON(t)
+		t, err = c.readFile(c.text(1))
+	} else {
+		t, err = c.stdinIfAny()
 	}
-	t, err := c.stdinIfAny()
-	if err != nil {
-		return nil, err
+	if err != nil || !c.given(1) && strings.TrimSpace(t) == "" {
+		return source{}, false, err
 	}
-	if strings.TrimSpace(t) != "" {
-		return cleanJSON(t)
-	}
-	d, err := c.document(id)
-	if err != nil {
-		return nil, err
-	}
-	return c.serviceAnswers(d)
+	s, err := c.source(1, t)
+	return s, true, err
 }
 
 // questions are what a template leaves open. Source: OneFlow reference §2.5.
@@ -208,6 +212,7 @@ type questions struct {
 	} `json:"roles"`
 }
 
+// serviceAnswers are the answers to a template's questions, nil when it has none.
 func (c *call) serviceAnswers(d document) (any, error) {
 	var q questions
 	if err := json.Unmarshal(d.TEMPLATE.BODY, &q); err != nil {

@@ -146,11 +146,9 @@ func (f *Flow) AddRole(ctx context.Context, who auth.Caller, id int, role jsontr
 		if err != nil {
 			return plan, err
 		}
-		tree, err := jsontree.Parse(plan.Service.Spec)
+		roles := x.spec.tree.Get("roles").Items
+		tree, err := spec.Validate(spec.WithRoles(x.spec.tree, append(roles[:len(roles):len(roles)], filled)))
 		if err != nil {
-			return plan, err
-		}
-		if tree, err = spec.Validate(tree); err != nil {
 			return plan, err
 		}
 		s, err := spec.Read(tree)

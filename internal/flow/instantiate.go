@@ -65,7 +65,7 @@ func prepare(d *one.Document, merge jsontree.Value) (jsontree.Value, error) {
 	case jsontree.Object:
 		tree = spec.Merge(tree, merge)
 	default:
-		return tree, &spec.Error{Msg: "KEY: 'merge_template' must be an Object;"}
+		return tree, spec.Refuse("KEY: 'merge_template' must be an Object;", merge, "an object")
 	}
 	if err := spec.CheckInputs(tree); err != nil {
 		return tree, err

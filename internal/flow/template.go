@@ -62,7 +62,7 @@ func (f *Flow) newTemplate(ctx context.Context, who auth.Caller, tree jsontree.V
 // it, and returns its document. Source: OneFlow reference §1.5.
 func (f *Flow) UpdateTemplate(ctx context.Context, who auth.Caller, id int, change jsontree.Value, appended bool) (jsontree.Value, error) {
 	if change.Kind != jsontree.Object {
-		return jsontree.Value{}, &spec.Error{Msg: "KEY: '' must be an Object;"}
+		return jsontree.Value{}, spec.Refuse("KEY: '' must be an Object;", change, "an object")
 	}
 	var doc *one.Document
 	err := f.store.Update(ctx, func(tx *store.Tx) error {
@@ -73,7 +73,7 @@ func (f *Flow) UpdateTemplate(ctx context.Context, who auth.Caller, id int, chan
 		old := storedBody(d)
 		registered, had := old.Lookup(registrationTime)
 		if sent, given := change.Lookup(registrationTime); given && (appended || had && !sent.Equal(registered)) {
-			return immutable("service_template/" + registrationTime)
+			return immutable("service_template/"+registrationTime, sent, registrationTime)
 		}
 		next := change
 		if appended && old.Kind == jsontree.Object {
@@ -125,8 +125,9 @@ func putBody(tx *store.Tx, d *one.Document, t *tmpl.Template) *one.Document {
 	return &c
 }
 
-func immutable(what string) error {
-	return errs.New(errs.Action, "Immutable value: `%s` can not be changed", what)
+// immutable refuses a change of what must not change; path leads to it.
+func immutable(what string, sent jsontree.Value, path ...any) error {
+	return errs.Wrap(errs.Action, spec.Refuse("Immutable value: `"+what+"` can not be changed", sent, "no change", path...))
 }
 
 // What goes with a template that is deleted. Source: OneFlow reference §1.2.

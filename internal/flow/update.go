@@ -35,7 +35,7 @@ var (
 // member that must not change is refused, and so is one whose log has grown since.
 func (f *Flow) UpdateService(ctx context.Context, who auth.Caller, id int, change jsontree.Value, appended bool) error {
 	if change.Kind != jsontree.Object {
-		return &spec.Error{Msg: "KEY: '' must be an Object;"}
+		return spec.Refuse("KEY: '' must be an Object;", change, "an object")
 	}
 	return f.command(ctx, who, id, func(_ *store.Tx, x *facts, _ reconcile.Input) (reconcile.Plan, error) {
 		switch x.svc.State {
@@ -69,7 +69,7 @@ func (f *Flow) merged(x *facts, shown, change jsontree.Value, appended bool) (js
 		sent, given := change.Lookup(name)
 		old, had := shown.Lookup(name)
 		if given && (appended || !had || !sameFixed(name, old, sent)) {
-			return change, immutable("service/" + name)
+			return change, immutable("service/"+name, sent, name)
 		}
 	}
 	next := change.Without(runtimeOfService...)
@@ -93,10 +93,10 @@ func (f *Flow) merged(x *facts, shown, change jsontree.Value, appended bool) (js
 // mergedRoles checks the roles of a change and returns those of the new template.
 func mergedRoles(stored, shown, sent jsontree.Value) (jsontree.Value, error) {
 	if sent.Kind != jsontree.Array {
-		return sent, &spec.Error{Msg: "KEY: 'roles' must be an Array;"}
+		return sent, spec.Refuse("KEY: 'roles' must be an Array;", sent, "an array of objects", "roles")
 	}
 	if len(sent.Items) != len(shown.Items) {
-		return sent, immutable("service/roles size")
+		return sent, immutable("service/roles size", sent, "roles")
 	}
 	seen := map[int]bool{}
 	out := make([]jsontree.Value, len(sent.Items))
@@ -110,7 +110,7 @@ func mergedRoles(stored, shown, sent jsontree.Value) (jsontree.Value, error) {
 			v, given := r.Lookup(name)
 			old, had := shown.Items[at].Lookup(name)
 			if given && (!had || !sameFixed(name, old, v)) {
-				return sent, immutable("role/" + name)
+				return sent, immutable("role/"+name, v, "roles", i, name)
 			}
 		}
 		out[i] = r.Without(runtimeOfRole...)

@@ -28,6 +28,7 @@ const (
 type Value struct {
 	Kind   Kind
 	True   bool    // of a Bool
+	at     int32   // where ParsePlaced found it, plus one; 0 for nowhere
 	Text   string  // of a String its content, of a Number its digits
 	Items  []Value // of an Array
 	Fields []Field // of an Object; names are unique
@@ -104,12 +105,12 @@ func (v Value) With(name string, m Value) Value {
 	} else {
 		fields = append(fields, Field{name, m})
 	}
-	return Value{Kind: Object, Fields: fields}
+	return Value{Kind: Object, Fields: fields, at: v.at}
 }
 
 // Without returns a copy of an object that lacks the members.
 func (v Value) Without(names ...string) Value {
-	out := Value{Kind: Object}
+	out := Value{Kind: Object, at: v.at}
 	for _, f := range v.Fields {
 		if !slices.Contains(names, f.Name) {
 			out.Fields = append(out.Fields, f)
@@ -137,10 +138,11 @@ func (v Value) Overlay(fields []Field, f func(name string, old *Value, now Value
 		at[m.Name] = len(out)
 		out = append(out, Field{m.Name, f(m.Name, nil, m.Value)})
 	}
-	return Value{Kind: Object, Fields: out}
+	return Value{Kind: Object, Fields: out, at: v.at}
 }
 
-// Equal tells whether two values are the same; the order of members does not matter.
+// Equal tells whether two values are the same; neither the order of members nor
+// where they stand matters.
 func (v Value) Equal(o Value) bool {
 	if v.Kind != o.Kind {
 		return false

@@ -20,17 +20,24 @@ const (
 
 // Parse reads one JSON text. Of members of one name the last value counts, in
 // the place of the first, as in the original. Numbers come out in the form in
-// which the original writes them. An error says what is wrong and where.
-func Parse(text []byte) (Value, error) {
+// which the original writes them. What is no JSON is a *SyntaxError.
+func Parse(text []byte) (Value, error) { return parse(text, false) }
+
+// ParsePlaced is Parse for a text that somebody is to be shown a place in: every
+// value knows where it stands (Offset).
+func ParsePlaced(text []byte) (Value, error) { return parse(text, true) }
+
+func parse(text []byte, placed bool) (Value, error) {
 	if len(text) > MaxBytes {
 		return Value{}, fmt.Errorf("JSON of %d bytes, at most %d are allowed", len(text), MaxBytes)
 	}
-	p := parser{dec: json.NewDecoder(bytes.NewReader(text))}
+	p := parser{dec: json.NewDecoder(bytes.NewReader(text)), text: text, placed: placed}
 	p.dec.UseNumber()
 	v, err := p.value(0)
 	if err == nil {
+		after := p.wrong("unexpected text after the value")
 		if _, end := p.dec.Token(); !errors.Is(end, io.EOF) {
-			err = p.wrong("unexpected text after the value")
+			err = after
 		}
 	}
 	if err != nil {
@@ -40,12 +47,14 @@ func Parse(text []byte) (Value, error) {
 }
 
 type parser struct {
-	dec   *json.Decoder
-	count int
+	dec    *json.Decoder
+	text   []byte
+	placed bool
+	count  int
 }
 
 func (p *parser) wrong(format string, args ...any) error {
-	return fmt.Errorf("invalid JSON at byte %d: %s", p.dec.InputOffset(), fmt.Sprintf(format, args...))
+	return &SyntaxError{Offset: p.next(), Msg: fmt.Sprintf(format, args...)}
 }
 
 func (p *parser) token() (json.Token, error) {
@@ -66,6 +75,25 @@ func (p *parser) value(depth int) (Value, error) {
 	if p.count++; p.count > MaxValues {
 		return Value{}, p.wrong("more than %d values", MaxValues)
 	}
+	at := 0
+	if p.placed {
+		at = p.next() + 1
+	}
+	v, err := p.bare(depth)
+	v.at = int32(at)
+	return v, err
+}
+
+// next returns the offset of what comes next.
+func (p *parser) next() int {
+	at := int(p.dec.InputOffset())
+	for at < len(p.text) && strings.IndexByte(" \t\r\n,:", p.text[at]) >= 0 {
+		at++
+	}
+	return at
+}
+
+func (p *parser) bare(depth int) (Value, error) {
 	t, err := p.token()
 	if err != nil {
 		return Value{}, err

@@ -35,19 +35,19 @@ func oldRole(r jsontree.Value) bool { return r.Has("vm_template") || r.Has("vm_t
 
 // convertRole renames the old members of a role, each in its place.
 func convertRole(r jsontree.Value) jsontree.Value {
-	out := jsontree.Value{Kind: r.Kind}
+	out := jsontree.Value{Kind: r.Kind}.PlacedAs(r)
 	for _, f := range r.Fields {
 		switch f.Name {
 		case "vm_template":
 			f.Name = "template_id"
 			if n, ok := integer(f.Value); ok {
-				f.Value = jsontree.Int(n)
+				f.Value = jsontree.Int(n).PlacedAs(f.Value)
 			}
 		case "vm_template_contents":
 			f.Name = "template_contents"
 			if f.Value.Kind == jsontree.String {
 				if o, ok := contentsOf(f.Value.Text); ok {
-					f.Value = o
+					f.Value = o.PlacedAs(f.Value)
 				}
 			}
 		}
@@ -59,7 +59,7 @@ func convertRole(r jsontree.Value) jsontree.Value {
 // renameInputs gives custom_attrs and their values their present names.
 func renameInputs(v jsontree.Value) jsontree.Value {
 	names := map[string]string{"custom_attrs": "user_inputs", "custom_attrs_values": "user_inputs_values"}
-	out := jsontree.Value{Kind: v.Kind}
+	out := jsontree.Value{Kind: v.Kind}.PlacedAs(v)
 	for _, f := range v.Fields {
 		if now, old := names[f.Name]; old {
 			if v.Has(now) {

@@ -15,15 +15,19 @@ func CheckInputs(tree jsontree.Value) error {
 	switch {
 	case !inputs.Present():
 	case !values.Present() && len(inputs.Fields) > 0:
-		return refuse("The Service template specifies User Inputs but no values have been found")
-	case inputs.Kind != jsontree.Object || values.Present() && values.Kind != jsontree.Object:
-		return refuse("Wrong User Inputs or User Inputs Values format")
-	case !covers(values, inputs):
-		return refuse("Verify that every User Input have its corresponding value defined")
+		return refuse("The Service template specifies User Inputs but no values have been found").
+			at(tree, "a member user_inputs_values with %s", inputNames(inputs, values))
+	case inputs.Kind != jsontree.Object:
+		return in(tree, refuse("Wrong User Inputs or User Inputs Values format").at(inputs, "an object"), "user_inputs")
+	case values.Present() && values.Kind != jsontree.Object:
+		return in(tree, refuse("Wrong User Inputs or User Inputs Values format").at(values, "an object"), "user_inputs_values")
+	case inputNames(inputs, values) != "":
+		return in(tree, uncovered(inputs, values), "user_inputs_values")
 	}
-	for _, r := range tree.Get("roles").Items {
+	roles := tree.Get("roles")
+	for i, r := range roles.Items {
 		if err := checkRoleInputs(r); err != nil {
-			return err
+			return in(tree, in(roles, err, i), "roles")
 		}
 	}
 	return nil
@@ -32,31 +36,46 @@ func CheckInputs(tree jsontree.Value) error {
 func checkRoleInputs(r jsontree.Value) error {
 	name := r.Get("name").Text
 	if c := r.Get("template_contents"); c.Present() && c.Kind != jsontree.Object {
-		return refuse("Error validating template_contents object for therole %s. The object must be a valid hash.", name)
+		err := refuse("Error validating template_contents object for therole %s. The object must be a valid hash.", name)
+		return in(r, err.at(c, "an object"), "template_contents")
 	}
 	inputs, values := r.Get("user_inputs"), r.Get("user_inputs_values")
+	format := func(at jsontree.Value, where string) error {
+		return in(r, refuse("The role user inputs are empty or do not have a valid format").at(at, "an object"), where)
+	}
 	switch {
 	case !inputs.Present():
 	case inputs.Kind != jsontree.Object:
-		return refuse("The role user inputs are empty or do not have a valid format")
+		return format(inputs, "user_inputs")
 	case len(inputs.Fields) == 0:
 	case !values.Present():
-		return refuse("The Service template specifies user inputs for the role %s but no values have been found", name)
+		return refuse("The Service template specifies user inputs for the role %s but no values have been found", name).
+			at(r, "a member user_inputs_values with %s", inputNames(inputs, values))
 	case values.Kind != jsontree.Object:
-		return refuse("The role user inputs are empty or do not have a valid format")
-	case !covers(values, inputs):
-		return refuse("Verify that every User Input have its corresponding value defined")
+		return format(values, "user_inputs_values")
+	case inputNames(inputs, values) != "":
+		return in(r, uncovered(inputs, values), "user_inputs_values")
 	}
 	return nil
 }
 
-// covers tells whether an object has every name of another.
-func covers(values, inputs jsontree.Value) bool {
+func uncovered(inputs, values jsontree.Value) error {
+	return refuse("Verify that every User Input have its corresponding value defined").at(values, "also %s", inputNames(inputs, values))
+}
+
+// inputNames lists the inputs that have no value, "" when they all have one.
+func inputNames(inputs, values jsontree.Value) string {
 	have := map[string]bool{}
 	for _, f := range values.Fields {
 		have[f.Name] = true
 	}
-	return !slices.ContainsFunc(inputs.Fields, func(f jsontree.Field) bool { return !have[f.Name] })
+	var missing []string
+	for _, f := range inputs.Fields {
+		if !have[f.Name] {
+			missing = append(missing, strings.TrimPrefix(step(f.Name), "."))
+		}
+	}
+	return strings.Join(missing, ", ")
 }
 
 // Networks fills in the values of networks: what the template says as default
@@ -65,42 +84,30 @@ func covers(values, inputs jsontree.Value) bool {
 func Networks(tree jsontree.Value) (jsontree.Value, error) {
 	nets, values := tree.Get("networks"), tree.Get("networks_values")
 	if nets.Present() && nets.Kind != jsontree.Object {
-		return tree, refuse("Wrong networks format")
+		return tree, in(tree, refuse("Wrong networks format").at(nets, "an object"), "networks")
 	}
 	if values.Present() && values.Kind != jsontree.Array {
-		return tree, refuse("Wrong networks_values format")
+		return tree, in(tree, refuse("Wrong networks_values format").at(values, "an array of objects"), "networks_values")
 	}
 	if len(nets.Fields) > 0 && len(values.Items) == 0 {
 		var defaults []jsontree.Value
 		for _, f := range nets.Fields {
 			d, ok := defaultNetwork(f.Value.Text)
 			if !ok {
-				return tree, refuse("Missing networks_values")
+				err := refuse("Missing networks_values").at(f.Value, "a default as in \"M|network|Public||id:5\", or networks_values")
+				return tree, in(tree, in(nets, err, f.Name), "networks")
 			}
-			defaults = append(defaults, jsontree.Obj(jsontree.F(f.Name, d)))
+			defaults = append(defaults, jsontree.Obj(jsontree.F(f.Name, d)).PlacedAs(f.Value))
 		}
 		values = jsontree.List(defaults...)
 		tree = tree.With("networks_values", values)
 	}
-	have := map[string]bool{}
-	for _, entry := range values.Items {
-		if entry.Kind != jsontree.Object {
-			return tree, refuse("Wrong networks_values format")
-		}
-		for _, f := range entry.Fields {
-			if f.Value.Kind != jsontree.Object {
-				return tree, refuse("Wrong networks_values format")
-			}
-			have[f.Name] = true
-		}
-	}
-	for _, f := range nets.Fields {
-		if !have[f.Name] {
-			return tree, refuse("Every network key must have its value defined at networks_value")
-		}
+	if err := checkNetworks(nets, values); err != nil {
+		return tree, in(tree, err, "networks_values")
 	}
 	if values.Present() {
-		tree = tree.With("networks_values", values.Map(func(s string) string { return strings.ReplaceAll(s, `\"`, "") }))
+		values = values.Map(func(s string) string { return strings.ReplaceAll(s, `\"`, "") })
+		tree = tree.With("networks_values", values)
 	}
 	s, err := Read(tree)
 	if err != nil {
@@ -108,10 +115,33 @@ func Networks(tree jsontree.Value) (jsontree.Value, error) {
 	}
 	for _, n := range s.Networks {
 		if n.Mode == NetReserve && strings.TrimSpace(n.Extra) == "" {
-			return tree, refuse("networks_values: reserving from a network for '%s' needs 'extra' with at least SIZE", n.Name)
+			return tree, refuse("networks_values: reserving from a network for '%s' needs 'extra' with at least SIZE", n.Name).
+				at(values, "a member extra")
 		}
 	}
 	return tree, nil
+}
+
+// checkNetworks wants the values of networks to be objects, one for each network.
+func checkNetworks(nets, values jsontree.Value) error {
+	have := map[string]bool{}
+	for i, entry := range values.Items {
+		if entry.Kind != jsontree.Object {
+			return in(values, refuse("Wrong networks_values format").at(entry, "an object"), i)
+		}
+		for _, f := range entry.Fields {
+			if f.Value.Kind != jsontree.Object {
+				return in(values, in(entry, refuse("Wrong networks_values format").at(f.Value, "an object"), f.Name), i)
+			}
+			have[f.Name] = true
+		}
+	}
+	for _, f := range nets.Fields {
+		if !have[f.Name] {
+			return refuse("Every network key must have its value defined at networks_value").at(values, "an element for %q", f.Name)
+		}
+	}
+	return nil
 }
 
 // defaultNetwork reads the type and id in the fifth part of a network's text:

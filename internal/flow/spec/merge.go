@@ -11,7 +11,7 @@ import (
 // and unknown ones added, everything else is merged in depth.
 // Source: OneFlow reference §2.5.
 func Merge(tree, over jsontree.Value) jsontree.Value {
-	return tree.Overlay(renameInputs(over).Fields, func(name string, old *jsontree.Value, now jsontree.Value) jsontree.Value {
+	out := tree.Overlay(renameInputs(over).Fields, func(name string, old *jsontree.Value, now jsontree.Value) jsontree.Value {
 		switch {
 		case old == nil:
 			return now
@@ -22,6 +22,7 @@ func Merge(tree, over jsontree.Value) jsontree.Value {
 		}
 		return deepMerge(*old, now)
 	})
+	return out.PlacedAs(over)
 }
 
 func mergeRoles(old, over jsontree.Value) jsontree.Value {
@@ -38,7 +39,7 @@ func mergeRoles(old, over jsontree.Value) jsontree.Value {
 			out[i] = deepMerge(out[i], convertRole(o))
 		}
 	}
-	return jsontree.List(out...)
+	return jsontree.List(out...).PlacedAs(over)
 }
 
 func mergeNetworks(old, over jsontree.Value) jsontree.Value {
@@ -61,7 +62,7 @@ func mergeNetworks(old, over jsontree.Value) jsontree.Value {
 		}
 		out = append(out, o)
 	}
-	return jsontree.List(out...)
+	return jsontree.List(out...).PlacedAs(over)
 }
 
 // deepMerge merges objects member by member and puts arrays behind each other,
@@ -74,19 +75,23 @@ func deepMerge(a, b jsontree.Value) jsontree.Value {
 				return now
 			}
 			return deepMerge(*old, now)
-		})
+		}).PlacedAs(b)
 	case a.Kind == jsontree.Array && b.Kind == jsontree.Array:
-		all := slices.Concat(a.Items, b.Items)
-		if slices.ContainsFunc(all, func(v jsontree.Value) bool { return v.Kind != jsontree.Object }) {
-			return jsontree.List(all...)
-		}
-		seen := map[string]bool{}
-		return jsontree.List(slices.DeleteFunc(all, func(v jsontree.Value) bool {
-			text := v.Compact()
-			again := seen[text]
-			seen[text] = true
-			return again
-		})...)
+		return jsontree.List(concat(a.Items, b.Items)...).PlacedAs(b)
 	}
 	return b
+}
+
+func concat(a, b []jsontree.Value) []jsontree.Value {
+	all := slices.Concat(a, b)
+	if slices.ContainsFunc(all, func(v jsontree.Value) bool { return v.Kind != jsontree.Object }) {
+		return all
+	}
+	seen := map[string]bool{}
+	return slices.DeleteFunc(all, func(v jsontree.Value) bool {
+		text := v.Compact()
+		again := seen[text]
+		seen[text] = true
+		return again
+	})
 }

@@ -1,6 +1,7 @@
 package spec
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -34,10 +35,8 @@ const (
 
 const noMin = -1 << 31
 
-var kindWords = map[kind]struct{ missing, wrong string }{
-	text: {"string", "a String"}, integral: {"integer", "an Integer"}, boolean: {"boolean", ""},
-	object: {"object", "an Object"}, array: {"array", "an Array"},
-}
+// kindWords are the original's words.
+var kindWords = map[kind]string{text: "string", integral: "integer", boolean: "boolean", object: "object", array: "array"}
 
 func fallback(v jsontree.Value) *jsontree.Value { return &v }
 
@@ -117,7 +116,7 @@ var (
 // Source: OneFlow reference §2.3.
 func check(body jsontree.Value, key string, rules []rule) (jsontree.Value, error) {
 	if body.Kind != jsontree.Object {
-		return body, refuse("KEY: '%s' must be an Object;", key)
+		return body, refuse("KEY: '%s' must be an Object;", key).at(body, "an object")
 	}
 	for i := range rules {
 		r := &rules[i]
@@ -126,11 +125,12 @@ func check(body jsontree.Value, key string, rules []rule) (jsontree.Value, error
 		case v.Present():
 			good, err := r.value(v)
 			if err != nil {
-				return body, err
+				return body, in(body, err, r.name)
 			}
-			body = body.With(r.name, good)
+			body = body.With(r.name, good.PlacedAs(v))
 		case r.required:
-			return body, refuse("Mandatory document key '%s (%s)' is missing from %s", r.name, kindWords[r.kind].missing, body.Compact())
+			return body, refuse("Mandatory document key '%s (%s)' is missing from %s", r.name, kindWords[r.kind], body.Compact()).
+				at(body, "a member %s, %s", r.name, r.want())
 		case r.fallback != nil:
 			body = body.With(r.name, *r.fallback)
 		case v.Kind == jsontree.Null && body.Has(r.name):
@@ -140,6 +140,31 @@ func check(body jsontree.Value, key string, rules []rule) (jsontree.Value, error
 	return body, nil
 }
 
+// want says what a value must be.
+func (r *rule) want() string {
+	switch {
+	case r.kind == integral && r.max > 0:
+		return fmt.Sprintf("an integer of %d to %d", r.min, r.max)
+	case r.kind == integral && r.min != noMin:
+		return fmt.Sprintf("an integer of at least %d", r.min)
+	case r.kind == integral:
+		return "an integer"
+	case r.kind == boolean:
+		return "true or false"
+	case r.kind == object:
+		return "an object"
+	case r.kind == array && r.max > 0:
+		return fmt.Sprintf("an array of at most %d %ss", r.max, kindWords[r.items])
+	case r.kind == array:
+		return "an array of " + kindWords[r.items] + "s"
+	case r.enum != nil:
+		return "one of " + strings.Join(r.enum, ", ")
+	case r.word:
+		return "a string of letters, digits and underscores"
+	}
+	return "a string"
+}
+
 // value checks and coerces one value.
 func (r *rule) value(v jsontree.Value) (jsontree.Value, error) {
 	switch r.kind {
@@ -147,62 +172,67 @@ func (r *rule) value(v jsontree.Value) (jsontree.Value, error) {
 		return r.integer(v)
 	case boolean:
 		if v.Kind != jsontree.Bool {
-			return v, refuse("KEY: '%s' is not allowed in {:type=>:boolean, :required=>false};", r.name)
+			return r.refuse(v, "is not allowed in {:type=>:boolean, :required=>false}")
 		}
 		return v, nil
 	case array:
 		return r.array(v)
 	case object:
 		if v.Kind != jsontree.Object {
-			return v, refuse("KEY: '%s' must be an Object;", r.name)
+			return r.refuse(v, "must be an Object")
 		}
 		return v, nil
 	}
 	if v.Kind != jsontree.String {
-		return v, refuse("KEY: '%s' must be a String;", r.name)
+		return r.refuse(v, "must be a String")
 	}
 	if r.enum != nil && !slices.Contains(r.enum, v.Text) {
-		return v, refuse("KEY: '%s' must be one of %s;", r.name, strings.Join(r.enum, ", "))
+		return r.refuse(v, "must be one of "+strings.Join(r.enum, ", "))
 	}
 	if r.word && !isWord(v.Text) {
-		return v, refuse(`KEY: '%s' must match regexp /^\w+$/;`, r.name)
+		return r.refuse(v, `must match regexp /^\w+$/`)
 	}
 	return v, nil
+}
+
+// refuse refuses a value; why continues "KEY: 'name' ".
+func (r *rule) refuse(v jsontree.Value, why string) (jsontree.Value, error) {
+	return v, refuse("KEY: '%s' %s;", r.name, why).at(v, "%s", r.want())
 }
 
 func (r *rule) integer(v jsontree.Value) (jsontree.Value, error) {
 	n, ok := integer(v)
 	if !ok {
-		return v, refuse("KEY: '%s' must be an Integer;", r.name)
+		return r.refuse(v, "must be an Integer")
 	}
 	if n < r.min {
-		return v, refuse("KEY: '%s' must be greater than or equal to %d;", r.name, r.min)
+		return r.refuse(v, fmt.Sprintf("must be greater than or equal to %d", r.min))
 	}
 	if r.max > 0 && n > r.max {
-		return v, refuse("KEY: '%s' must be lower than or equal to %d;", r.name, r.max)
+		return r.refuse(v, fmt.Sprintf("must be lower than or equal to %d", r.max))
 	}
 	return jsontree.Int(n), nil
 }
 
 func (r *rule) array(v jsontree.Value) (jsontree.Value, error) {
 	if v.Kind != jsontree.Array {
-		return v, refuse("KEY: '%s' must be an Array;", r.name)
+		return r.refuse(v, "must be an Array")
 	}
 	if r.max > 0 && len(v.Items) > r.max {
-		return v, refuse("KEY: '%s' must have at most %d elements;", r.name, r.max)
+		return r.refuse(v, fmt.Sprintf("must have at most %d elements", r.max))
 	}
 	item := rule{name: r.name, kind: r.items}
 	out := make([]jsontree.Value, len(v.Items))
 	for i, m := range v.Items {
 		var err error
 		if out[i], err = item.value(m); err != nil {
-			return v, err
+			return v, in(v, err, i)
 		}
 		if r.fields == nil {
 			continue
 		}
 		if out[i], err = check(m, r.name, r.fields); err != nil {
-			return v, err
+			return v, in(v, err, i)
 		}
 	}
 	return jsontree.List(out...), nil

@@ -8,19 +8,10 @@
 package spec
 
 import (
-	"fmt"
 	"slices"
 
 	"github.com/trifid-cloud/trifid/internal/flow/jsontree"
 )
-
-// Error is a refusal of what a client sent; its text is meant for the client.
-type Error struct{ Msg string }
-
-// Error returns the text.
-func (e *Error) Error() string { return e.Msg }
-
-func refuse(format string, args ...any) error { return &Error{fmt.Sprintf(format, args...)} }
 
 // Bounds of a service, beyond those of the reference.
 const (
@@ -117,17 +108,17 @@ func (s *Spec) Role(name string) (*Role, bool) {
 // Read returns the typed form of a template that Validate has passed.
 func Read(tree jsontree.Value) (*Spec, error) {
 	if tree.Kind != jsontree.Object {
-		return nil, refuse("a service template is expected to be a JSON object")
+		return nil, refuse("a service template is expected to be a JSON object").at(tree, "an object")
 	}
 	s := &Spec{
 		Tree: tree, Straight: tree.Get("deployment").Text == "straight", Gate: tree.Get("ready_status_gate").True,
 		AutoDelete: tree.Get("automatic_deletion").True, Hold: tree.Get("on_hold").True, ShutdownAction: tree.Get("shutdown_action").Text,
 	}
-	for _, entry := range tree.Get("networks_values").Items {
+	for i, entry := range tree.Get("networks_values").Items {
 		for _, f := range entry.Fields {
 			n, err := readNetwork(f.Name, f.Value)
 			if err != nil {
-				return nil, err
+				return nil, in(tree, in(entry, in(entry, err, f.Name), i), "networks_values")
 			}
 			s.Networks = append(s.Networks, n)
 		}
@@ -148,13 +139,15 @@ func readNetwork(name string, v jsontree.Value) (Network, error) {
 		if v.Has(mode) {
 			from, ok := integer(v.Get(mode))
 			if !ok {
-				return n, refuse("networks_values: %s of network '%s' must be an Integer", mode, name)
+				err := refuse("networks_values: %s of network '%s' must be an Integer", mode, name).at(v.Get(mode), "an id")
+				return n, in(v, err, mode)
 			}
 			n.Mode, n.From = mode, from
 		}
 	}
 	if n.Mode == "" {
-		return n, refuse("networks_values: network '%s' must have one of id, template_id and reserve_from", name)
+		return n, refuse("networks_values: network '%s' must have one of id, template_id and reserve_from", name).
+			at(v, "a member id, template_id or reserve_from")
 	}
 	return n, nil
 }
@@ -220,5 +213,5 @@ func (s *Spec) inheritHold() {
 
 // WithRoles returns the tree of a service with other roles.
 func WithRoles(tree jsontree.Value, roles []jsontree.Value) jsontree.Value {
-	return tree.With("roles", jsontree.List(roles...))
+	return tree.With("roles", jsontree.List(roles...).PlacedAs(tree.Get("roles")))
 }

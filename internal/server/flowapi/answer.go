@@ -60,22 +60,33 @@ func noRoute(w http.ResponseWriter, _ *http.Request) {
 	_, _ = w.Write([]byte("<h1>Not Found</h1>")) // the client may have gone
 }
 
-// fail answers with an error. Source: OneFlow reference §1.3, the column from 6.0 on.
-func (a *API) fail(w http.ResponseWriter, r *http.Request, err error) {
+// fail answers with an error. When it is about a template the client sent, a
+// second line says where in it; the first is the original's.
+// Source: OneFlow reference §1.3, the column from 6.0 on.
+func (q *request) fail(err error) {
+	status, text := q.refusal(err)
+	var template *spec.Error
+	if errors.As(err, &template) {
+		if place := template.Place(q.sent); place != "" {
+			text += "\n" + place
+		}
+	}
+	q.api.refuse(q.w, q.Request, status, text)
+}
+
+func (q *request) refusal(err error) (status int, text string) {
 	var own *refusal
 	var template *spec.Error
 	switch {
 	case errors.As(err, &own):
-		a.refuse(w, r, own.status, own.text)
-		return
+		return own.status, own.text
 	case hasKind(err):
 	case errors.As(err, &template):
-		a.refuse(w, r, http.StatusBadRequest, template.Msg)
-		return
+		return http.StatusBadRequest, template.Msg
 	default:
-		a.log.Error("request failed", "method", r.Method, "path", r.URL.Path, "err", err)
+		q.api.log.Error("request failed", "method", q.Method, "path", q.URL.Path, "err", err)
 	}
-	status := http.StatusInternalServerError
+	status = http.StatusInternalServerError
 	switch errs.KindOf(err) {
 	case errs.Authentication:
 		status = http.StatusForbidden
@@ -86,7 +97,7 @@ func (a *API) fail(w http.ResponseWriter, r *http.Request, err error) {
 	case errs.Unavailable, errs.Replication:
 		status = http.StatusServiceUnavailable
 	}
-	a.refuse(w, r, status, errs.Text(err))
+	return status, errs.Text(err)
 }
 
 // hasKind tells whether an error was given a kind: then that decides, even if a

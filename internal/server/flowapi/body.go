@@ -1,6 +1,7 @@
 package flowapi
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -41,9 +42,37 @@ func (q *request) template() (jsontree.Value, error) {
 	if err != nil {
 		return jsontree.Value{}, err
 	}
-	v, err := jsontree.Parse(text)
+	return q.parse(text)
+}
+
+// parse reads a template the client sent, in which places will be shown.
+func (q *request) parse(text []byte) (jsontree.Value, error) {
+	q.sent = text
+	v, err := jsontree.ParsePlaced(text)
 	if err != nil {
-		return v, invalid(err.Error())
+		return v, invalid(err.Error() + placeOf(err, text))
+	}
+	return v, nil
+}
+
+// placeOf is the second line of the refusal of a text that is no JSON.
+func placeOf(err error, text []byte) string {
+	var syntax *jsontree.SyntaxError
+	if !errors.As(err, &syntax) {
+		return ""
+	}
+	line, column := jsontree.Position(text, syntax.Offset)
+	return fmt.Sprintf("\nat line %d column %d: expected JSON", line, column)
+}
+
+// within returns the JSON that a string of the body holds, or what stands there
+// instead of the string.
+func (q *request) within(v jsontree.Value, missing string) (jsontree.Value, error) {
+	switch v.Kind {
+	case jsontree.Null:
+		return v, invalid(missing)
+	case jsontree.String:
+		return q.parse([]byte(v.Text))
 	}
 	return v, nil
 }
@@ -54,7 +83,8 @@ func (q *request) object() (jsontree.Value, error) {
 	if err != nil {
 		return jsontree.Value{}, err
 	}
-	v, err := jsontree.Parse(text)
+	q.sent = text
+	v, err := jsontree.ParsePlaced(text)
 	switch {
 	case err != nil:
 		return v, broken(err.Error())

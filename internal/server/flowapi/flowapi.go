@@ -51,9 +51,11 @@ type handler func(*request) (answer, error)
 // request is an authenticated request.
 type request struct {
 	*http.Request
+	api  *API
 	w    http.ResponseWriter
 	who  auth.Caller
 	flow *flow.Flow
+	sent []byte // the text in which places of its template are shown
 }
 
 // routes is every route there is. A route that only old versions had is kept:
@@ -107,9 +109,10 @@ func (a *API) serve(run handler) http.HandlerFunc {
 			a.refuse(w, r, http.StatusUnauthorized, refusal)
 			return
 		}
-		out, err := run(&request{Request: r, w: w, who: who, flow: a.flow})
+		q := &request{Request: r, api: a, w: w, who: who, flow: a.flow}
+		out, err := run(q)
 		if err != nil {
-			a.fail(w, r, err)
+			q.fail(err)
 			return
 		}
 		a.answer(w, r, out)

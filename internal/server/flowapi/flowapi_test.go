@@ -103,7 +103,7 @@ func TestRefusals(t *testing.T) {
 		{ana, "GET", service, "", 401, fmt.Sprintf("[one.document.info] User [2] : Not authorized to perform USE DOCUMENT [%d].", sid)},
 		{ana, "DELETE", service, "", 401, fmt.Sprintf("[one.document.update] User [2] : Not authorized to perform MANAGE DOCUMENT [%d].", sid)},
 
-		{admin, "POST", "/service_template", "{", 400, "invalid JSON at byte 1: unexpected end"},
+		{admin, "POST", "/service_template", "{", 400, "invalid JSON at byte 1: unexpected end\nat line 1 column 2: expected JSON"},
 		{admin, "POST", "/service_template", `{"name":"x","roles":[]} x`, 400, ""},
 		{admin, "POST", "/service_template", `[]`, 400, ""},
 		{admin, "POST", "/service_template", strings.Repeat("[", 10_000), 400, ""},
@@ -136,12 +136,12 @@ func TestRefusals(t *testing.T) {
 		{ana, "POST", service + "/scale", `{"role_name":"front","cardinality":3,"force":false}`, 401, fmt.Sprintf("[one.document.update] User [2] : Not authorized to perform MANAGE DOCUMENT [%d].", sid)},
 
 		{admin, "PUT", service, `{"append":true}`, 400, "Missing template to append"},
-		{admin, "PUT", service, `{"append":true,"template":"{"}`, 400, "invalid JSON at byte 1: unexpected end"},
-		{admin, "PUT", service, `{"append":true,"template":"{\"name\":\"x\"}"}`, 500, "Immutable value: `service/name` can not be changed"},
-		{admin, "PUT", template, strings.Replace(web, `"name":"web"`, `"name":"web","registration_time":1`, 1), 500, "Immutable value: `service_template/registration_time` can not be changed"},
+		{admin, "PUT", service, `{"append":true,"template":"{"}`, 400, "invalid JSON at byte 1: unexpected end\nat line 1 column 2: expected JSON"},
+		{admin, "PUT", service, `{"append":true,"template":"{\"name\":\"x\"}"}`, 500, "Immutable value: `service/name` can not be changed\nat name, line 1 column 9: expected no change"},
+		{admin, "PUT", template, strings.Replace(web, `"name":"web"`, `"name":"web","registration_time":1`, 1), 500, "Immutable value: `service_template/registration_time` can not be changed\nat registration_time, line 1 column 35: expected no change"},
 		{admin, "POST", template + "/action", act("fly", "{}"), 500, "Action fly not supported"},
 		{admin, "POST", template + "/action", act("clone", "{}"), 500, "Action clone: You have to specify a name"},
-		{admin, "POST", template + "/action", act("instantiate", `{"merge_template":3}`), 400, "KEY: 'merge_template' must be an Object;"},
+		{admin, "POST", template + "/action", act("instantiate", `{"merge_template":3}`), 400, "KEY: 'merge_template' must be an Object;\nat line 1 column 63: expected an object"},
 		{ana, "POST", template + "/action", act("instantiate", `{}`), 401, fmt.Sprintf("[one.document.info] User [2] : Not authorized to perform USE DOCUMENT [%d].", tid)},
 	} {
 		before := s.Store.View()

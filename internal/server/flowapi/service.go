@@ -43,27 +43,11 @@ func updateService(q *request) (answer, error) {
 	if !body.Get("append").Present() {
 		return done, q.flow.UpdateService(q.Context(), q.who, id, body, false)
 	}
-	change, err := within(body.Get("template"), "Missing template to append")
+	change, err := q.within(body.Get("template"), "Missing template to append")
 	if err != nil {
 		return answer{}, err
 	}
 	return done, q.flow.UpdateService(q.Context(), q.who, id, change, true)
-}
-
-// within returns the JSON that a string holds, or what stands there instead of
-// the string.
-func within(v jsontree.Value, missing string) (jsontree.Value, error) {
-	switch v.Kind {
-	case jsontree.Null:
-		return v, invalid(missing)
-	case jsontree.String:
-		inner, err := jsontree.Parse([]byte(v.Text))
-		if err != nil {
-			return v, invalid(err.Error())
-		}
-		return inner, nil
-	}
-	return v, nil
 }
 
 // serviceAction does what a whole service is asked for; names of older versions
@@ -108,7 +92,7 @@ func serviceAction(q *request) (answer, error) {
 		}
 		return done, q.flow.Rename(ctx, q.who, id, one.DocService, name)
 	case "update":
-		change, err := within(a.params.Get("template_json"), "Missing template to append")
+		change, err := q.within(a.params.Get("template_json"), "Missing template to append")
 		if err != nil {
 			return answer{}, err
 		}
@@ -222,7 +206,7 @@ func changeRoles(q *request) (answer, error) {
 	role := a.params.Get("role")
 	switch a.name {
 	case "add_role":
-		if role, err = within(role, "action.params.role is missing: expected a role"); err != nil {
+		if role, err = q.within(role, "action.params.role is missing: expected a role"); err != nil {
 			return answer{}, err
 		}
 		return done, q.flow.AddRole(q.Context(), q.who, id, role)

@@ -117,7 +117,7 @@ func (q *request) changeTemplate(id int, a action) error {
 	if raw := a.params.Get("template_raw"); raw.Kind == jsontree.String {
 		return q.flow.UpdateTemplateText(q.Context(), q.who, id, raw.Text, appended)
 	}
-	change, err := within(a.params.Get("template_json"), "action.params has no template_json and no template_raw")
+	change, err := q.within(a.params.Get("template_json"), "action.params has no template_json and no template_raw")
 	if err != nil {
 		return err
 	}
