@@ -31,6 +31,9 @@ func lockable() []struct {
 		{one.KindNet, 0, func(w *world, who auth.Caller) error {
 			return second(w.AllocateVM(w.ctx, who, parsed("CPU=1 MEMORY=64 NIC=[NETWORK_ID=0]"), false))
 		}, chmod(one.KindNet, 0, 2, 1)},
+		{one.KindVNTemplate, 0, func(w *world, who auth.Caller) error {
+			return second(w.InstantiateVNTemplate(w.ctx, who, 0, "", nil))
+		}, chmod(one.KindVNTemplate, 0, 2, 1)},
 		{one.KindDocument, 1, func(w *world, who auth.Caller) error {
 			return second(w.CloneDocument(w.ctx, who, 1, "new"))
 		}, chmod(one.KindDocument, 1, 2, 1)},

@@ -14,6 +14,7 @@ import (
 // unique per owner. Source: XML-RPC reference §5.2.
 var uniqueWord = map[one.Kind]string{
 	one.KindImage: "IMAGE", one.KindSecGroup: "SecurityGroup", one.KindTemplate: "TEMPLATE", one.KindNet: "NET",
+	one.KindVNTemplate: "VN TEMPLATE",
 }
 
 // ownedNames returns the names of a kind that is unique per owner, nil for others.
@@ -25,6 +26,8 @@ func ownedNames(st *store.State, kind one.Kind) *store.Names {
 		return &st.VNetNames
 	case one.KindTemplate:
 		return &st.TemplateNames
+	case one.KindVNTemplate:
+		return &st.VNTemplateNames
 	case one.KindSecGroup:
 		return &st.SecGroupNames
 	}

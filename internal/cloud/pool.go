@@ -104,6 +104,13 @@ func (c *Cloud) TemplatePool(who auth.Caller, q PoolQuery) (*View, iter.Seq[*one
 	return st, rows, err
 }
 
+// VNTemplatePool returns templates of networks.
+func (c *Cloud) VNTemplatePool(who auth.Caller, q PoolQuery) (*View, iter.Seq[*one.VNTemplate], error) {
+	st := c.store.View()
+	rows, err := owned(c, st, who, one.KindVNTemplate, q, ordered(&st.VNTemplates, c.descending(st, who)), nil)
+	return st, rows, err
+}
+
 // ImagePool returns images.
 func (c *Cloud) ImagePool(who auth.Caller, q PoolQuery) (*View, iter.Seq[*one.Image], error) {
 	st := c.store.View()

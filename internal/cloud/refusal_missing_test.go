@@ -20,7 +20,7 @@ func TestMissing(t *testing.T) {
 	add := func(kind one.Kind, what string, call func(w *world, who auth.Caller) error) {
 		rows = append(rows, refusal{what: what, uid: one.OneadminID, call: call, kind: errs.NoExists, text: "Error getting " + kind.Object() + " [999]."})
 	}
-	for _, kind := range []one.Kind{one.KindVM, one.KindImage, one.KindNet, one.KindTemplate, one.KindDocument, one.KindSecGroup, one.KindVRouter, one.KindDatastore} {
+	for _, kind := range []one.Kind{one.KindVM, one.KindImage, one.KindNet, one.KindTemplate, one.KindDocument, one.KindSecGroup, one.KindVRouter, one.KindDatastore, one.KindVNTemplate} {
 		for what, call := range map[string]func(w *world, who auth.Caller) error{
 			"Info":   func(w *world, who auth.Caller) error { return third(w.Info(who, kind, no)) },
 			"Rename": func(w *world, who auth.Caller) error { return w.Rename(w.ctx, who, kind, no, "new") },
@@ -130,6 +130,18 @@ func TestMissing(t *testing.T) {
 		}},
 		{one.KindSecGroup, "AllocateVNet with", func(w *world, who auth.Caller) error {
 			return second(w.AllocateVNet(w.ctx, who, parsed(`NAME=new VN_MAD=bridge SECURITY_GROUPS="999"`), -1))
+		}},
+		{one.KindVNTemplate, "UpdateVNTemplate", func(w *world, who auth.Caller) error { return w.UpdateVNTemplate(w.ctx, who, no, x, 0) }},
+		{one.KindVNTemplate, "DeleteVNTemplate", func(w *world, who auth.Caller) error { return w.DeleteVNTemplate(w.ctx, who, no) }},
+		{one.KindVNTemplate, "CloneVNTemplate", func(w *world, who auth.Caller) error { return second(w.CloneVNTemplate(w.ctx, who, no, "new")) }},
+		{one.KindVNTemplate, "InstantiateVNTemplate", func(w *world, who auth.Caller) error {
+			return second(w.InstantiateVNTemplate(w.ctx, who, no, "", nil))
+		}},
+		{one.KindUser, "InstantiateVNTemplate for", func(w *world, who auth.Caller) error {
+			return second(w.InstantiateVNTemplate(w.ctx, who, 0, "", parsed("AS_UID=999")))
+		}},
+		{one.KindSecGroup, "InstantiateVNTemplate with", func(w *world, who auth.Caller) error {
+			return second(w.InstantiateVNTemplate(w.ctx, who, 0, "", parsed(`SECURITY_GROUPS="999"`)))
 		}},
 		{one.KindNet, "DeleteVNet", func(w *world, who auth.Caller) error { return w.DeleteVNet(w.ctx, who, no) }},
 		{one.KindNet, "AddAR", func(w *world, who auth.Caller) error { return w.AddAR(w.ctx, who, no, x) }},

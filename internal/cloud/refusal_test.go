@@ -82,7 +82,7 @@ func TestContentShowsAll(t *testing.T) {
 	slices.Sort(tables)
 	tables = slices.Compact(tables)
 	for _, want := range []string{
-		"Users", "Groups", "ACLs", "VDCs", "Zones", "Hosts", "Clusters", "Datastores", "Images", "VNets", "Leases", "SecGroups", "Templates", "VMs",
+		"Users", "Groups", "ACLs", "VDCs", "Zones", "Hosts", "Clusters", "Datastores", "Images", "VNets", "Leases", "SecGroups", "Templates", "VNTemplates", "VMs",
 		"DoneVMs", "VRouters", "Documents", "Counters", "HostUsage", "ARUsage", "VNetUsage", "UserVM", "GroupVM", "UserDS", "GroupDS", "UserNet", "GroupNet",
 	} {
 		if !slices.Contains(tables, want) {

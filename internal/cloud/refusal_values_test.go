@@ -62,6 +62,15 @@ func TestRefusedNames(t *testing.T) {
 		{"persistent instance", "plain", func(w *world, who auth.Caller, name string) error {
 			return second(w.Instantiate(w.ctx, who, 0, name, false, nil, true))
 		}, errs.Internal, "", "TEMPLATE 0", true},
+		{"network template", "nets", func(w *world, who auth.Caller, name string) error {
+			return second(w.AllocateVNTemplate(w.ctx, who, named(name, "")))
+		}, errs.Internal, "", "VN TEMPLATE 0", false},
+		{"clone of a network template", "nets", func(w *world, who auth.Caller, name string) error {
+			return second(w.CloneVNTemplate(w.ctx, who, 0, name))
+		}, errs.Internal, "", "VN TEMPLATE 0", false},
+		{"network of a template", "net", func(w *world, who auth.Caller, name string) error {
+			return second(w.InstantiateVNTemplate(w.ctx, who, 0, name, nil))
+		}, errs.Allocate, "Error allocating a new virtual network template. ", "NET 0", true},
 		{"network", "net", func(w *world, who auth.Caller, name string) error {
 			return second(w.AllocateVNet(w.ctx, who, named(name, "VN_MAD=bridge"), -1))
 		}, errs.Internal, "", "NET 0", true},

@@ -80,6 +80,27 @@ func netRights() []right {
 		{method: "UsableNetwork", may: "owner member chief", needs: "USE NET/#0", call: func(w *world, who auth.Caller) error {
 			return second(w.UsableNetwork(w.View(), who, 0))
 		}},
+		{method: "AllocateVNTemplate", needs: "CREATE VNTEMPLATE/*", call: func(w *world, who auth.Caller) error {
+			return second(w.AllocateVNTemplate(w.ctx, who, parsed("NAME=new DNS=10.0.0.2")))
+		}},
+		{method: "CloneVNTemplate", needs: "USE VNTEMPLATE/#0; CREATE VNTEMPLATE/*", call: func(w *world, who auth.Caller) error {
+			return second(w.CloneVNTemplate(w.ctx, who, 0, "new"))
+		}},
+		{method: "UpdateVNTemplate", may: "owner", needs: "MANAGE VNTEMPLATE/#0", call: func(w *world, who auth.Caller) error {
+			return w.UpdateVNTemplate(w.ctx, who, 0, parsed("A=b"), 1)
+		}},
+		{method: "DeleteVNTemplate", may: "owner", needs: "MANAGE VNTEMPLATE/#0", call: func(w *world, who auth.Caller) error {
+			return w.DeleteVNTemplate(w.ctx, who, 0)
+		}},
+		{method: "InstantiateVNTemplate", may: "owner member chief", needs: "USE VNTEMPLATE/#0", call: func(w *world, who auth.Caller) error {
+			return second(w.InstantiateVNTemplate(w.ctx, who, 0, "new", parsed("AR=[TYPE=IP4, IP=10.2.0.1, SIZE=4]")))
+		}},
+		{method: "InstantiateVNTemplate", what: "for another", may: "chief", needs: "USE VNTEMPLATE/#0; MANAGE USER/#3; MANAGE GROUP/#1", call: func(w *world, who auth.Caller) error {
+			return second(w.InstantiateVNTemplate(w.ctx, who, 0, "new", parsed("AS_UID=3 AS_GID=1")))
+		}},
+		{method: "NetworkFromTemplate", may: "owner member chief", needs: "USE VNTEMPLATE/#0", call: func(w *world, who auth.Caller) error {
+			return w.try(func(tx *store.Tx) error { return second(w.NetworkFromTemplate(tx, who, 0, "new", nil)) })
+		}},
 		{method: "AllocateSecGroup", may: "owner member chief", needs: "CREATE SECGROUP/*", call: func(w *world, who auth.Caller) error {
 			return second(w.AllocateSecGroup(w.ctx, who, parsed("NAME=new")))
 		}},

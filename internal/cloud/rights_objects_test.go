@@ -109,7 +109,7 @@ func documentRights() []right {
 			return w.DeleteDocument(w.ctx, who, 1)
 		}},
 	}
-	// Group administrators have no rights on datastores.
+	// Group administrators have no rights on datastores and templates of networks.
 	for _, o := range []struct {
 		kind  one.Kind
 		id    int
@@ -117,6 +117,7 @@ func documentRights() []right {
 	}{
 		{one.KindVM, 0, " chief"}, {one.KindImage, 0, " chief"}, {one.KindNet, 0, " chief"}, {one.KindTemplate, 0, " chief"},
 		{one.KindDocument, 1, " chief"}, {one.KindSecGroup, 101, " chief"}, {one.KindVRouter, 0, " chief"}, {one.KindDatastore, 100, ""},
+		{one.KindVNTemplate, 0, ""},
 	} {
 		kind, id, word := o.kind, o.id, o.kind.String()
 		on := word + "/#" + itoa(id)

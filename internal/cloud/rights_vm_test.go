@@ -156,6 +156,10 @@ func poolRights() []right {
 			_, rows, err := w.VNetPool(who, Everything)
 			return withID(rows, 0, err)
 		}},
+		{method: "VNTemplatePool", may: ours, needs: "USE VNTEMPLATE/#0", call: func(w *world, who auth.Caller) error {
+			_, rows, err := w.VNTemplatePool(who, Everything)
+			return withID(rows, 0, err)
+		}},
 		{method: "SecGroupPool", may: ours, needs: "USE SECGROUP/#101", call: func(w *world, who auth.Caller) error {
 			_, rows, err := w.SecGroupPool(who, Everything)
 			return withID(rows, 101, err)

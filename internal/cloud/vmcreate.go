@@ -61,11 +61,11 @@ func (c *Cloud) createVM(tx *store.Tx, who auth.Caller, n NewVM) (*one.VM, error
 		name = firstOf(n.Template.Get("TEMPLATE_NAME"), "one") + "-" + itoa(id)
 	}
 	if err := one.CheckName(name); err != nil {
-		return nil, allocFailed(err)
+		return nil, allocFailed(one.KindVM, err)
 	}
 	d.owner.Name = name
 	if err := d.parse(); err != nil {
-		return nil, allocFailed(err)
+		return nil, allocFailed(one.KindVM, err)
 	}
 	v := &one.VM{VMCore: one.VMCore{
 		Meta: d.owner, STime: d.stime, ServiceID: n.Service, Role: n.Role, VRouterID: n.VRouter, State: one.VMPending,
@@ -84,7 +84,7 @@ func (c *Cloud) createVM(tx *store.Tx, who auth.Caller, n NewVM) (*one.VM, error
 	v.Template = d.out
 	v.UserTemplate = d.in.Without("CONTEXT", "DISK", "NIC", "NIC_ALIAS", "CPU", "MEMORY").Without(coreAttrs...)
 	if err := d.finish(v); err != nil {
-		return nil, allocFailed(err)
+		return nil, allocFailed(one.KindVM, err)
 	}
 	tx.PutVM(v)
 	if err := c.checkQuota(&tx.State, who.UID, v.UID, v.GID, v.Usage()); err != nil {
@@ -94,12 +94,13 @@ func (c *Cloud) createVM(tx *store.Tx, who auth.Caller, n NewVM) (*one.VM, error
 	return v, nil
 }
 
-// allocFailed words a failure to create a VM; refusals of rights stay as they are.
-func allocFailed(err error) error {
+// allocFailed words a failure to create an object of a kind; refusals of rights
+// stay as they are.
+func allocFailed(kind one.Kind, err error) error {
 	if k := errs.KindOf(err); k == errs.Authorization || k == errs.NoExists {
 		return err
 	}
-	return &errs.Error{Kind: errs.Allocate, Msg: errs.AllocateFailed(one.KindVM, err.Error()).Msg, ID: -1, Err: err}
+	return &errs.Error{Kind: errs.Allocate, Msg: errs.AllocateFailed(kind, err.Error()).Msg, ID: -1, Err: err}
 }
 
 // parse goes through the template in the reference's order.

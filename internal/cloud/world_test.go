@@ -176,6 +176,9 @@ func (w *world) putNets(tx *store.Tx) {
 	reserved.ParentID, reserved.ARs[0].ParentAR, reserved.ARs[0].ParentIndex = 0, 0, 8
 	tx.PutVNet(reserved)
 	tx.PutVNet(net(2, "idle", "10.1.0.1", "0", 4))
+	// A template of networks in clusters 0 and 100.
+	tx.PutVNTemplate(&one.VNTemplate{Meta: ownersMeta(0, "nets"), Template: parsed(`VN_MAD=bridge CLUSTER_IDS="100,0,999" DNS=10.0.0.1`)})
+	setCounter(tx, "vntemplate", 1)
 	putLease(tx, 0, 0, 7, leaseOwner{one.LeaseHeld, -1})
 	tx.PutVRouter(&one.VRouter{Meta: ownersMeta(0, "router"), Template: parsed("A=b")})
 	setCounter(tx, "secgroup", 102)

@@ -115,6 +115,13 @@ type VMTemplate struct {
 	Template *tmpl.Template
 }
 
+// VNTemplate is a template of virtual networks (pool "vntemplate").
+type VNTemplate struct {
+	Meta
+	RegTime  int64 // epoch seconds
+	Template *tmpl.Template
+}
+
 // Document is a free-form object of some type: 100 service, 101 service template.
 type Document struct {
 	Meta

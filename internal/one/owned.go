@@ -27,6 +27,7 @@ func (d *Datastore) Kind() Kind     { return KindDatastore }
 func (d *Document) Kind() Kind      { return KindDocument }
 func (g *SecurityGroup) Kind() Kind { return KindSecGroup }
 func (r *VRouter) Kind() Kind       { return KindVRouter }
+func (t *VNTemplate) Kind() Kind    { return KindVNTemplate }
 
 // WithHead implements Owned.
 func (v *VM) WithHead(m Meta) Owned            { c := *v; c.Meta = m; return &c }
@@ -37,6 +38,7 @@ func (d *Datastore) WithHead(m Meta) Owned     { c := *d; c.Meta = m; return &c 
 func (d *Document) WithHead(m Meta) Owned      { c := *d; c.Meta = m; return &c }
 func (g *SecurityGroup) WithHead(m Meta) Owned { c := *g; c.Meta = m; return &c }
 func (r *VRouter) WithHead(m Meta) Owned       { c := *r; c.Meta = m; return &c }
+func (t *VNTemplate) WithHead(m Meta) Owned    { c := *t; c.Meta = m; return &c }
 
 // Body implements Owned.
 func (v *VM) Body() *tmpl.Template            { return v.UserTemplate }
@@ -47,6 +49,7 @@ func (d *Datastore) Body() *tmpl.Template     { return d.Template }
 func (d *Document) Body() *tmpl.Template      { return d.Template }
 func (g *SecurityGroup) Body() *tmpl.Template { return g.Template }
 func (r *VRouter) Body() *tmpl.Template       { return r.Template }
+func (t *VNTemplate) Body() *tmpl.Template    { return t.Template }
 
 // WithBody implements Owned.
 func (v *VM) WithBody(t *tmpl.Template) Owned            { return v.WithUserTemplate(t) }
@@ -57,3 +60,4 @@ func (d *Datastore) WithBody(t *tmpl.Template) Owned     { c := *d; c.Template =
 func (d *Document) WithBody(t *tmpl.Template) Owned      { c := *d; c.Template = t; return &c }
 func (g *SecurityGroup) WithBody(t *tmpl.Template) Owned { c := *g; c.Template = t; return &c }
 func (r *VRouter) WithBody(t *tmpl.Template) Owned       { c := *r; c.Template = t; return &c }
+func (t *VNTemplate) WithBody(b *tmpl.Template) Owned    { c := *t; c.Template = b; return &c }

@@ -85,6 +85,7 @@ func documents(t testing.TB) []document {
 	}
 	add("vnetpool", "vnet_pool", onexml.AppendPool(nil, "VNET_POOL", values(st.VNets.All()), d.AppendVNetListed))
 	add("templatepool", "vmtemplate_pool", onexml.AppendPool(nil, "VMTEMPLATE_POOL", values(st.Templates.All()), d.AppendTemplate))
+	add("vntemplatepool", "vntemplate_pool", onexml.AppendPool(nil, "VNTEMPLATE_POOL", values(st.VNTemplates.All()), d.AppendVNTemplate))
 	add("user", "user", d.AppendUser(nil, ana))
 	add("userpool", "user_pool", d.AppendUserPool(nil, values(st.Users.All())))
 	users, _ := st.Groups.Get(1)
@@ -110,7 +111,7 @@ func documents(t testing.TB) []document {
 		`DATASTORE_LOCATION="/var/lib/one" DEFAULT_COST=[CPU_COST="0",DISK_COST="0",MEMORY_COST="0"] PORT="2633"`)))
 	add("raft", "raftstatus", onexml.AppendRaft(nil, onexml.Solo))
 	for _, p := range []struct{ root, schema string }{
-		{"VNTEMPLATE_POOL", "vntemplate_pool"}, {"MARKETPLACE_POOL", "marketplace_pool"}, {"MARKETPLACEAPP_POOL", "marketplaceapp_pool"},
+		{"MARKETPLACE_POOL", "marketplace_pool"}, {"MARKETPLACEAPP_POOL", "marketplaceapp_pool"},
 		{"VM_GROUP_POOL", "vm_group_pool"}, {"HOOK_POOL", "hook_pool"}, {"BACKUPJOB_POOL", "backupjob_pool"}, {"SHOWBACK_RECORDS", "showback"},
 	} {
 		add("empty-"+p.schema, p.schema, onexml.AppendEmpty(nil, p.root))

@@ -121,6 +121,10 @@ func fill(t testing.TB, tx *store.Tx) {
 	tm := meta(3, 2, "alpine")
 	tm.Lock = one.Lock{Level: one.LockAdmin, Owner: 2, Time: 1700000300, ReqID: 4711}
 	tx.PutTemplate(&one.VMTemplate{Meta: tm, RegTime: 1700000000, Template: parse(t, `CPU="1" DISK=[IMAGE_ID="0"] MEMORY="768"`)})
+	nm := meta(3, 2, "edge")
+	nm.Lock = one.Lock{Level: one.LockUse, Owner: 0, Time: 1700000300, ReqID: 12}
+	tx.PutVNTemplate(&one.VNTemplate{Meta: nm, RegTime: 1700000000, Template: parse(t,
+		`AR=[IP="10.0.0.1", SIZE="5", TYPE="IP4"] BRIDGE="br0" CLUSTER_IDS="0" DNS="10.0.0.1 & more" VN_MAD="bridge"`)})
 	fillVMs(t, tx)
 	svc := meta(0, 2, "a <service> & more")
 	svc.Lock = one.Lock{Level: one.LockUse, Owner: 0, Time: 1700000300, ReqID: -1}

@@ -4,17 +4,29 @@ import (
 	"slices"
 
 	"github.com/trifid-cloud/trifid/internal/one"
+	"github.com/trifid-cloud/trifid/internal/tmpl"
 )
 
 // AppendTemplate appends the document of a VM template. Source: XML-RPC reference §8.6.
 func (d *Docs) AppendTemplate(dst []byte, t *one.VMTemplate) []byte {
-	dst = open(dst, "VMTEMPLATE")
-	dst = head(dst, &t.Meta)
-	dst = lock(dst, t.Lock)
-	dst = permissions(dst, t.Perms)
-	dst = num(dst, "REGTIME", t.RegTime)
-	dst = body(dst, "TEMPLATE", t.Template)
-	return shut(dst, "VMTEMPLATE")
+	return registered(dst, "VMTEMPLATE", &t.Meta, t.RegTime, t.Template)
+}
+
+// AppendVNTemplate appends the document of a template of networks. Source:
+// XML-RPC reference §8.6.
+func (d *Docs) AppendVNTemplate(dst []byte, t *one.VNTemplate) []byte {
+	return registered(dst, "VNTEMPLATE", &t.Meta, t.RegTime, t.Template)
+}
+
+// registered appends what is a template and when it was registered.
+func registered(dst []byte, root string, m *one.Meta, regTime int64, t *tmpl.Template) []byte {
+	dst = open(dst, root)
+	dst = head(dst, m)
+	dst = lock(dst, m.Lock)
+	dst = permissions(dst, m.Perms)
+	dst = num(dst, "REGTIME", regTime)
+	dst = body(dst, "TEMPLATE", t)
+	return shut(dst, root)
 }
 
 // AppendDatastore appends the document of a datastore. Source: XML-RPC reference §8.9.

@@ -90,6 +90,7 @@ func putEverything(tx *Tx) error {
 	tx.PutLease(filled[one.Lease]())
 	tx.PutSecGroup(filled[one.SecurityGroup]())
 	tx.PutTemplate(filled[one.VMTemplate]())
+	tx.PutVNTemplate(filled[one.VNTemplate]())
 	vm := filled[one.VM]()
 	vm.State = one.VMActive
 	tx.PutVM(vm)

@@ -13,6 +13,8 @@ func (s *State) Owned(kind one.Kind, id int) (one.Owned, bool) {
 		return owned(s.VNets.Get(id))
 	case one.KindTemplate:
 		return owned(s.Templates.Get(id))
+	case one.KindVNTemplate:
+		return owned(s.VNTemplates.Get(id))
 	case one.KindDatastore:
 		return owned(s.Datastores.Get(id))
 	case one.KindDocument:
@@ -43,6 +45,8 @@ func (tx *Tx) PutOwned(o one.Owned) {
 		tx.PutVNet(o)
 	case *one.VMTemplate:
 		tx.PutTemplate(o)
+	case *one.VNTemplate:
+		tx.PutVNTemplate(o)
 	case *one.Datastore:
 		tx.PutDatastore(o)
 	case *one.Document:

@@ -38,6 +38,7 @@ const (
 	KindQuotas
 	KindRequest
 	KindOutbox
+	KindVNTemplate
 	numKinds
 )
 
@@ -73,6 +74,7 @@ var kindInfo = [numStored]struct {
 	KindRequest:    {"request", false},
 	KindOutbox:     {"outbox", false},
 	kindVMUser:     {"vmuser", false},
+	KindVNTemplate: {"vntemplate", false},
 	kindVMHistory:  {"vmhistory", false},
 }
 
@@ -372,6 +374,16 @@ func (tx *Tx) DeleteTemplate(id int) {
 
 // PutVRouter stores a virtual router and charges its owner with its floating
 // addresses. Their leases are the caller's to take and to remove.
+// PutVNTemplate stores a template of networks.
+func (tx *Tx) PutVNTemplate(v *one.VNTemplate) {
+	putNamed(tx, &tx.State.VNTemplates, &tx.State.VNTemplateNames, KindVNTemplate, v.ID, v)
+}
+
+// DeleteVNTemplate removes a template of networks.
+func (tx *Tx) DeleteVNTemplate(id int) {
+	delNamed(tx, &tx.State.VNTemplates, &tx.State.VNTemplateNames, KindVNTemplate, id)
+}
+
 func (tx *Tx) PutVRouter(r *one.VRouter) {
 	if old, had := put(tx, &tx.State.VRouters, KindVRouter, r.ID, r); had {
 		tx.chargeVRouter(old, -1)

@@ -29,6 +29,7 @@ type State struct {
 	Leases      Table[one.LeaseKey, *one.Lease]
 	SecGroups   Table[int, *one.SecurityGroup]
 	Templates   Table[int, *one.VMTemplate]
+	VNTemplates Table[int, *one.VNTemplate]
 	VMs         Table[int, *one.VM] // all but those in DONE
 	DoneVMs     Table[int, *one.VM]
 	VRouters    Table[int, *one.VRouter]
@@ -45,7 +46,7 @@ type State struct {
 
 	// Derived: never stored, kept up by schema.go as the tables change.
 	UserNames, GroupNames, HostNames, ClusterNames, DatastoreNames, ZoneNames, VDCNames Names
-	ImageNames, VNetNames, TemplateNames, SecGroupNames                                 Names // per owner
+	ImageNames, VNetNames, TemplateNames, VNTemplateNames, SecGroupNames                Names // per owner
 
 	GroupUsers        Index // group → users
 	ClusterHosts      Index

@@ -73,6 +73,7 @@ func TestLifeOfObjects(t *testing.T) {
 		noRename   bool
 	}{
 		{kind: "template", pool: "templatepool", allocate: []any{"NAME=a CPU=1 MEMORY=64"}, poolArgs: []any{-2, -1, -1}, root: "VMTEMPLATE"},
+		{kind: "vntemplate", pool: "vntemplatepool", allocate: []any{"NAME=a VN_MAD=bridge"}, poolArgs: []any{-2, -1, -1}, root: "VNTEMPLATE"},
 		{kind: "vn", pool: "vnpool", allocate: []any{"NAME=a VN_MAD=dummy BRIDGE=br0", -1}, poolArgs: []any{-2, -1, -1}, root: "VNET"},
 		{kind: "secgroup", pool: "secgrouppool", allocate: []any{"NAME=a RULE=[PROTOCOL=TCP,RULE_TYPE=inbound]"}, poolArgs: []any{-2, -1, -1}, root: "SECURITY_GROUP"},
 		{kind: "document", pool: "documentpool", allocate: []any{"NAME=a", 123}, poolArgs: []any{-2, -1, -1, 123}, root: "DOCUMENT"},

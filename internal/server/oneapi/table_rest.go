@@ -38,20 +38,6 @@ func vmGroupMethods() []method {
 	)
 }
 
-// vnTemplateMethods are those of one.vntemplate. Source: XML-RPC reference §7.9.
-func vnTemplateMethods() []method {
-	const p = "one.vntemplate"
-	return slices.Concat(
-		absentShared(p, "VNTEMPLATE", "info", "update", "rename", "delete", "chown", "chmod", "lock", "unlock"),
-		absent(
-			[3]string{p + ".allocate", "template t", "CREATE VNTEMPLATE"},
-			[3]string{p + ".instantiate", "id i, name s, extra t", "USE VNTEMPLATE"},
-			[3]string{p + ".clone", "id i, name s", "USE VNTEMPLATE + CREATE VNTEMPLATE"},
-		),
-		[]method{emptyPool("one.vntemplatepool.info", paramsPool, "VNTEMPLATE_POOL")},
-	)
-}
-
 // hookMethods are those of one.hook. Source: XML-RPC reference §7.20.
 func hookMethods() []method {
 	const p = "one.hook"
