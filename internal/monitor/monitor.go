@@ -21,6 +21,7 @@ type Monitor struct {
 	ds    map[int]agentapi.DatastoreSpace             // as last seen by any host
 	local map[[2]int]agentapi.DatastoreSpace          // by host and datastore
 	onVM  func(host int, samples []agentapi.VMSample) // told of every sample of VMs
+	onDS  func()                                      // told when datastores were measured
 }
 
 // New returns an empty monitor.
@@ -34,6 +35,10 @@ func New() *Monitor {
 // OnVMs has f told of the VM samples of a host as they come; f must not block. It
 // is called before the first sample is taken.
 func (m *Monitor) OnVMs(f func(host int, samples []agentapi.VMSample)) { m.onVM = f }
+
+// OnSpace has f told when datastores have been measured; f must not block. It is
+// called before the first sample is taken.
+func (m *Monitor) OnSpace(f func()) { m.onDS = f }
 
 // TakeHost keeps a sample of a host.
 func (m *Monitor) TakeHost(host int, s agentapi.HostSample) {
@@ -57,10 +62,13 @@ func (m *Monitor) TakeVMs(host int, vms []agentapi.VMSample) {
 // TakeDatastores keeps what a host sees of datastores.
 func (m *Monitor) TakeDatastores(host int, ds []agentapi.DatastoreSpace) {
 	m.mu.Lock()
-	defer m.mu.Unlock()
 	for _, d := range ds {
 		m.ds[d.ID] = d
 		m.local[[2]int{host, d.ID}] = d
+	}
+	m.mu.Unlock()
+	if m.onDS != nil && len(ds) > 0 {
+		m.onDS()
 	}
 }
 

@@ -2,7 +2,6 @@ package sched
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -325,51 +324,4 @@ func (s *site) follow(r *round, f func(tx *store.Tx)) (passes int) {
 		at = commit.State
 	}
 	return s.settle(r)
-}
-
-// TestRun: the scheduler as it runs places what comes, and moves on what waited for
-// an image.
-func TestRun(t *testing.T) {
-	t.Parallel()
-	image := func(state one.ImageState) func(*store.Tx) {
-		return func(tx *store.Tx) {
-			tx.PutImage(&one.Image{Meta: one.Meta{ID: 3, Name: "disk"}, State: state, Source: "/x", Format: "raw", Size: 1, CloningID: -1})
-		}
-	}
-	s := newSite(t, image(one.ImageLockedUsed), func(tx *store.Tx) {
-		for id := range 3 {
-			host(id, func(h *one.Host) { h.MaxCPU, h.MaxMem = 100*100, 1<<30 })(tx)
-		}
-		for i := range 150 { // more than one transaction reviews
-			v := vm(100+i, "DISK=[DISK_ID=0, IMAGE_ID=3]", "")
-			v.State = one.VMCloning
-			tx.PutVM(v)
-		}
-	})
-	ctx, cancel := context.WithTimeout(context.Background(), storetest.Deadline)
-	defer cancel()
-	over, stop := context.WithCancel(ctx)
-	ended := make(chan error, 1)
-	go func() { ended <- s.Run(over) }()
-	s.do(pending(10, "", ""))
-	s.do(image(one.ImageUsed))
-	feed := s.store.Subscribe(s.store.View())
-	for active := 0; active < 151; {
-		active = 0
-		for _, v := range s.store.View().VMs.All() {
-			if v.State == one.VMActive {
-				active++
-			}
-		}
-		if active == 151 {
-			break
-		}
-		if _, err := feed.Next(ctx); err != nil {
-			t.Fatalf("%d of 151 have a place: %v", active, err)
-		}
-	}
-	stop()
-	if err := <-ended; err != nil && !errors.Is(err, context.Canceled) {
-		t.Error(err)
-	}
 }

@@ -75,6 +75,7 @@ type plan struct {
 	hosts   []*slot        // those that take VMs
 	disk    map[dsOn]int64 // MB given away by this plan
 	leases  map[int]int    // network → addresses given away by this plan
+	short   bool           // a datastore had no room for somebody
 	classes map[class]*choice
 	reqs    map[string]parsedReq
 	ranks   map[string]*expr.Rank
@@ -362,6 +363,7 @@ func (p *plan) pickDatastore(list []*one.Datastore, host int, diskMB int64) *one
 			return d
 		}
 	}
+	p.short = p.short || len(list) > 0
 	return nil
 }
 

@@ -13,6 +13,7 @@ import (
 	"maps"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/trifid-cloud/trifid/internal/auth"
@@ -37,17 +38,31 @@ type Options struct {
 type Space interface {
 	Datastore(id int) (total, used, free int64, ok bool)
 	HostDatastore(host, id int) (total, used, free int64, ok bool)
+	// OnSpace has f told when datastores have been measured.
+	OnSpace(f func())
 }
 
 // Scheduler is the scheduler of one member; it works while that one leads.
-type Scheduler struct{ Options }
+type Scheduler struct {
+	Options
+	measured chan struct{} // holds something once datastores have been measured
+}
 
 // New returns a scheduler.
 func New(o Options) *Scheduler {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Scheduler{Options: o}
+	s := &Scheduler{Options: o, measured: make(chan struct{}, 1)}
+	if o.Space != nil {
+		o.Space.OnSpace(func() {
+			select {
+			case s.measured <- struct{}{}:
+			default:
+			}
+		})
+	}
+	return s
 }
 
 // perTx bounds how many placements are one transaction: each touches a handful
@@ -71,6 +86,7 @@ type round struct {
 	fresh  map[int]struct{} // those that came to wait since
 	made   map[int]struct{} // images whose making has ended
 	better bool             // room was made somewhere: everyone is looked at again
+	short  bool             // somebody was left without a place for want of space in a datastore
 }
 
 func (s *Scheduler) lead(ctx context.Context) error {
@@ -96,7 +112,7 @@ func (s *Scheduler) lead(ctx context.Context) error {
 				return err
 			}
 		}
-		commit, err := feed.Next(ctx)
+		commit, err := s.next(ctx, feed, r)
 		var lag *store.ResyncError
 		switch {
 		case errors.As(err, &lag):
@@ -110,6 +126,31 @@ func (s *Scheduler) lead(ctx context.Context) error {
 			r.note(ch)
 		}
 	}
+}
+
+// next waits for the next commit or, if somebody is short of space in a datastore, for
+// measurements, which no commit tells of: then the commit is empty.
+func (s *Scheduler) next(ctx context.Context, feed *store.Feed, r *round) (store.Commit, error) {
+	if !r.short {
+		return feed.Next(ctx)
+	}
+	until, cancel := context.WithCancel(ctx)
+	var watch sync.WaitGroup
+	watch.Go(func() {
+		select {
+		case <-s.measured:
+			r.better = true
+			cancel()
+		case <-until.Done():
+		}
+	})
+	commit, err := feed.Next(until)
+	cancel()
+	watch.Wait()
+	if r.better && ctx.Err() == nil && errors.Is(err, context.Canceled) {
+		err = nil
+	}
+	return commit, err
 }
 
 // note tells from a change who is to be looked at.
@@ -171,6 +212,7 @@ func sameWish(a, b *one.VM) bool {
 func (s *Scheduler) pass(ctx context.Context, st *store.State, r *round) error {
 	if r.better {
 		clear(r.stuck)
+		r.short = false
 	}
 	who := waiting(st, r)
 	r.better = false
@@ -192,6 +234,7 @@ func (s *Scheduler) pass(ctx context.Context, st *store.State, r *round) error {
 			moves = nil
 		}
 	}
+	r.short = r.short || p.short
 	if len(moves) > 0 {
 		if err := s.move(ctx, moves, r); err != nil {
 			return err

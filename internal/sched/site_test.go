@@ -162,12 +162,14 @@ func parsed(text string) *tmpl.Template {
 }
 
 // spaces is what is free, by host (-1: wherever it is shared) and datastore; what is
-// not in it is not known.
+// not in it is not known, and nobody is told of changes.
 type spaces map[dsOn]space
 
 type space struct{ total, used, free int64 }
 
 func (s spaces) Datastore(id int) (total, used, free int64, ok bool) { return s.HostDatastore(-1, id) }
+
+func (s spaces) OnSpace(func()) {}
 
 func (s spaces) HostDatastore(host, id int) (total, used, free int64, ok bool) {
 	x, ok := s[dsOn{id, host}]
