@@ -29,5 +29,5 @@ func run() int {
 	}
 	streams := cli.System()
 	streams.DataDir = config.Default().Data
-	return cli.Run(ctx, os.Args[0], os.Args[1:], streams, upCommand(), serverCommand(), agentCommand(), joinTokenCommand(), onegateCommand(), demoCommand(), versionCommand())
+	return cli.Run(ctx, os.Args[0], os.Args[1:], streams, upCommand(), serverCommand(), agentCommand(), joinTokenCommand(), snapshotCommand(), restoreCommand(), onegateCommand(), demoCommand(), versionCommand())
 }

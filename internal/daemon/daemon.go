@@ -20,6 +20,7 @@ import (
 	"github.com/trifid-cloud/trifid/internal/lifecycle"
 	"github.com/trifid-cloud/trifid/internal/monitor"
 	"github.com/trifid-cloud/trifid/internal/sched"
+	"github.com/trifid-cloud/trifid/internal/schedact"
 	"github.com/trifid-cloud/trifid/internal/store"
 )
 
@@ -74,7 +75,8 @@ type server struct {
 	faces []*face
 	parts []part
 	// hosts are the parts that link hosts to the others; they are stopped first.
-	hosts []part
+	hosts   []part
+	control *control
 	// agents is where agents of other machines connect, nil when none may.
 	agents net.Listener
 }
@@ -123,6 +125,7 @@ func (s *server) build(ctx context.Context, creds credentials) error {
 	scheduler := sched.New(sched.Options{Store: st, Cloud: s.cloud, Space: s.mon, Log: o.Log.With("component", "scheduler")})
 	s.add("lifecycle", s.life.Run)
 	s.add("scheduler", scheduler.Run)
+	s.add("scheduled actions", schedact.New(schedact.Options{Store: st, Cloud: s.cloud, Log: o.Log.With("component", "schedact")}).Run)
 	s.addHosts("simulated hosts", (&simFleet{server: s}).run)
 	if err := s.addFaces(ctx); err != nil {
 		return err
@@ -130,6 +133,12 @@ func (s *server) build(ctx context.Context, creds credentials) error {
 	if err := s.addAgentListener(ctx); err != nil {
 		return err
 	}
+	if s.control, err = listenControl(s.dir); err != nil {
+		return err
+	}
+	s.add("control", func(ctx context.Context) error {
+		return s.control.run(ctx, func(ctx context.Context, to io.Writer) error { _, err := st.Snapshot(ctx, to); return err })
+	})
 	if o.Agent {
 		if err := s.addAgent(ctx); err != nil {
 			return err
@@ -211,6 +220,9 @@ func (s *server) closeListeners() error {
 	}
 	if s.agents != nil {
 		errs = append(errs, s.agents.Close())
+	}
+	if s.control != nil {
+		errs = append(errs, s.control.close())
 	}
 	return errors.Join(errs...)
 }

@@ -21,15 +21,31 @@ import (
 //	agent/ sim/   what the agent and simulated hosts keep (0700)
 //	log/vms/      a log per VM
 //	datastores/   images and disks (0711, so that QEMU's user may pass)
-//	run/          endpoints.json and the lock
+//	run/          endpoints.json, the control socket and the lock
 type dataDir struct {
 	path string
 	lock *os.File
 }
 
-// openDataDir makes the directory where it is missing and locks it: two servers
-// on one directory would destroy it.
+// openDataDir opens the directory for a server or an agent.
 func openDataDir(path string) (*dataDir, error) {
+	d, err := makeDataDir(path)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := os.Stat(d.join(restoring)); err == nil {
+		return nil, errors.Join(fmt.Errorf("the data directory %s: %w", path, errHalf), d.close())
+	}
+	// One that was killed has left it behind.
+	if err := d.removeEndpoints(); err != nil {
+		return nil, errors.Join(err, d.close())
+	}
+	return d, nil
+}
+
+// makeDataDir makes the directory where it is missing and locks it: two servers
+// on one directory would destroy it.
+func makeDataDir(path string) (*dataDir, error) {
 	d := &dataDir{path: path}
 	for _, sub := range []struct {
 		name string
@@ -47,10 +63,6 @@ func openDataDir(path string) (*dataDir, error) {
 		return nil, errors.Join(fmt.Errorf("lock the data directory %s: %w", path, err), f.Close())
 	}
 	d.lock = f
-	// One that was killed has left it behind.
-	if err := d.removeEndpoints(); err != nil {
-		return nil, errors.Join(err, d.close())
-	}
 	return d, nil
 }
 

@@ -12,7 +12,6 @@ import (
 	"hash"
 	"io"
 	"os"
-	"path/filepath"
 )
 
 // A snapshot file is a line of JSON that says what it is, then each key and
@@ -38,10 +37,10 @@ const (
 	maxStoredValue  = 4 << 20 // etcd takes less
 )
 
-// Snapshot writes the state as of one revision to a new file, which appears
-// under its name only when it is complete and on disk. Any member can do it; it takes
-// memory for the state's keys and values.
-func (s *Store) Snapshot(ctx context.Context, path string) (SnapshotInfo, error) {
+// Snapshot writes the state as of one revision. Any member can do it; it takes
+// memory for the state's keys and values. Whoever keeps what was written checks
+// it with InspectSnapshot.
+func (s *Store) Snapshot(ctx context.Context, to io.Writer) (SnapshotInfo, error) {
 	var all []op
 	rev, err := s.log.load(ctx, func(page []op) error {
 		all = append(all, page...)
@@ -70,7 +69,7 @@ func (s *Store) Snapshot(ctx context.Context, path string) (SnapshotInfo, error)
 		}
 	}
 	info.Keys = len(kept)
-	if err := writeFile(path, func(w io.Writer) error { return writeSnapshot(w, info, kept) }); err != nil {
+	if err := writeSnapshot(to, info, kept); err != nil {
 		return SnapshotInfo{}, fmt.Errorf("snapshot: %w", err)
 	}
 	return info, nil
@@ -103,26 +102,6 @@ func writeSnapshot(out io.Writer, info SnapshotInfo, ops []op) error {
 	}
 	_, err = out.Write(sum.Sum(nil))
 	return err
-}
-
-// writeFile makes a file of mode 0600 that is complete or not there.
-func writeFile(path string, write func(io.Writer) error) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), ".snapshot-*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.Remove(f.Name()))
-		}
-	}()
-	if err := errors.Join(write(f), f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(f.Name(), path); err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(path))
 }
 
 func syncDir(dir string) error {
