@@ -121,16 +121,6 @@ func netRights() []right {
 	}
 }
 
-// leaseSeen asks whether the caller may see a lease of network 0.
-func leaseSeen(l one.Lease) func(*world, auth.Caller) error {
-	return func(w *world, who auth.Caller) error {
-		st := w.View()
-		if visible := w.VisibleLeases(st, who, st.VNets.At(0)); visible != nil && !visible(&l) {
-			return errHidden
-		}
-		return nil
-	}
-}
 func routerRights() []right {
 	return []right{
 		{method: "AllocateVRouter", may: "chief", needs: "CREATE VROUTER/*; USE NET/#2", call: func(w *world, who auth.Caller) error {
@@ -156,3 +146,13 @@ func routerRights() []right {
 	}
 }
 
+// leaseSeen asks whether the caller may see a lease of network 0.
+func leaseSeen(l one.Lease) func(*world, auth.Caller) error {
+	return func(w *world, who auth.Caller) error {
+		st := w.View()
+		if visible := w.VisibleLeases(st, who, st.VNets.At(0)); visible != nil && !visible(&l) {
+			return errHidden
+		}
+		return nil
+	}
+}

@@ -181,10 +181,10 @@ func (w *world) putNets(tx *store.Tx) {
 	setCounter(tx, "vntemplate", 1)
 	putLease(tx, 0, 0, 7, leaseOwner{one.LeaseHeld, -1})
 	tx.PutVRouter(&one.VRouter{Meta: ownersMeta(0, "router"), Template: parsed("A=b")})
+	tx.PutVRouter(&one.VRouter{Meta: ownersMeta(1, "wired"), Template: parsed("NIC=[NETWORK_ID=2,NIC_ID=0]")})
 	setCounter(tx, "secgroup", 102)
 	setCounter(tx, "vnet", 3)
 	setCounter(tx, "vrouter", 2)
-	tx.PutVRouter(&one.VRouter{Meta: ownersMeta(1, "wired"), Template: parsed("NIC=[NETWORK_ID=2,NIC_ID=0]")})
 }
 
 // Datastores 100 (images) and 101 (system), both empty; images 0 (ready), 1 (being
@@ -212,10 +212,10 @@ func (w *world) putStorage(tx *store.Tx) {
 	const plain = "CPU=1 MEMORY=64 "
 	tx.PutTemplate(&one.VMTemplate{Meta: ownersMeta(0, "plain"), Template: parsed(plain)})
 	tx.PutTemplate(&one.VMTemplate{Meta: ownersMeta(1, "full"), Template: parsed(plain + "DISK=[IMAGE_ID=0] NIC=[NETWORK_ID=0]")})
+	tx.PutTemplate(&one.VMTemplate{Meta: ownersMeta(2, "appliance"), Template: parsed(plain + "VROUTER=YES")})
 	tx.PutDocument(&one.Document{Meta: ownersMeta(0, "service"), Type: one.DocService})
 	tx.PutDocument(&one.Document{Meta: ownersMeta(1, "service template"), Type: one.DocServiceTemplate, Template: parsed("A=b")})
 	for counter, next := range map[string]int{"datastore": 102, "image": 3, "template": 3, "document": 2} {
-	tx.PutTemplate(&one.VMTemplate{Meta: ownersMeta(2, "appliance"), Template: parsed(plain + "VROUTER=YES")})
 		setCounter(tx, counter, next)
 	}
 }
