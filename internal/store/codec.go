@@ -70,6 +70,8 @@ func newCodecs() *codecs {
 			func(v *one.SecurityGroup) int { return v.ID }, (*Tx).PutSecGroup, (*Tx).DeleteSecGroup),
 		KindTemplate: jsonCodec(KindTemplate, func(s *State) *Table[int, *one.VMTemplate] { return &s.Templates },
 			func(v *one.VMTemplate) int { return v.ID }, (*Tx).PutTemplate, (*Tx).DeleteTemplate),
+		KindSchedule: jsonCodec(KindSchedule, func(s *State) *Table[int, *one.Schedule] { return &s.Schedules },
+			func(v *one.Schedule) int { return v.VM }, (*Tx).PutSchedule, (*Tx).DeleteSchedule),
 		KindVNTemplate: jsonCodec(KindVNTemplate, func(s *State) *Table[int, *one.VNTemplate] { return &s.VNTemplates },
 			func(v *one.VNTemplate) int { return v.ID }, (*Tx).PutVNTemplate, (*Tx).DeleteVNTemplate),
 		KindVRouter: jsonCodec(KindVRouter, func(s *State) *Table[int, *one.VRouter] { return &s.VRouters },

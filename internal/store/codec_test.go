@@ -97,6 +97,9 @@ func putEverything(tx *Tx) error {
 	done := filled[one.VM]()
 	done.ID, done.State = 1000, one.VMDone
 	tx.PutVM(done)
+	schedule := filled[one.Schedule]()
+	schedule.Actions[1].Done = -1 // it is due
+	tx.PutSchedule(schedule)
 	tx.PutVRouter(filled[one.VRouter]())
 	tx.PutDocument(filled[one.Document]())
 	tx.PutService(filled[one.Service]())

@@ -39,6 +39,7 @@ const (
 	KindRequest
 	KindOutbox
 	KindVNTemplate
+	KindSchedule
 	numKinds
 )
 
@@ -73,8 +74,9 @@ var kindInfo = [numStored]struct {
 	KindQuotas:     {"quotas", true},
 	KindRequest:    {"request", false},
 	KindOutbox:     {"outbox", false},
-	kindVMUser:     {"vmuser", false},
 	KindVNTemplate: {"vntemplate", false},
+	KindSchedule:   {"schedule", false},
+	kindVMUser:     {"vmuser", false},
 	kindVMHistory:  {"vmhistory", false},
 }
 
@@ -372,8 +374,6 @@ func (tx *Tx) DeleteTemplate(id int) {
 	delNamed(tx, &tx.State.Templates, &tx.State.TemplateNames, KindTemplate, id)
 }
 
-// PutVRouter stores a virtual router and charges its owner with its floating
-// addresses. Their leases are the caller's to take and to remove.
 // PutVNTemplate stores a template of networks.
 func (tx *Tx) PutVNTemplate(v *one.VNTemplate) {
 	putNamed(tx, &tx.State.VNTemplates, &tx.State.VNTemplateNames, KindVNTemplate, v.ID, v)
@@ -384,6 +384,8 @@ func (tx *Tx) DeleteVNTemplate(id int) {
 	delNamed(tx, &tx.State.VNTemplates, &tx.State.VNTemplateNames, KindVNTemplate, id)
 }
 
+// PutVRouter stores a virtual router and charges its owner with its floating
+// addresses. Their leases are the caller's to take and to remove.
 func (tx *Tx) PutVRouter(r *one.VRouter) {
 	if old, had := put(tx, &tx.State.VRouters, KindVRouter, r.ID, r); had {
 		tx.chargeVRouter(old, -1)

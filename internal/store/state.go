@@ -32,6 +32,7 @@ type State struct {
 	VNTemplates Table[int, *one.VNTemplate]
 	VMs         Table[int, *one.VM] // all but those in DONE
 	DoneVMs     Table[int, *one.VM]
+	Schedules   Table[int, *one.Schedule] // by VM; those in DONE have none
 	VRouters    Table[int, *one.VRouter]
 	Documents   Table[int, *one.Document]
 	Services    Table[int, *one.Service]
@@ -80,6 +81,7 @@ type State struct {
 
 	requestAges Table[string, string]        // requestAge → id
 	topics      Table[string, *OutboxRecord] // topicKey
+	due         Table[string, int]           // dueKey → VM
 
 	// About the stored values rather than the cloud.
 	unknown Table[string, *unknown] // key → fields of newer programs, to be written back
