@@ -9,7 +9,9 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"math/big"
 	"net"
@@ -17,6 +19,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -171,6 +174,17 @@ func (l lockedWriter) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.w.Write(p)
+}
+
+// Whoever finds the program ended is told what to do.
+func TestLastWords(t *testing.T) {
+	full := fmt.Errorf("write: %w", &fs.PathError{Op: "write", Path: "db", Err: syscall.ENOSPC})
+	if got := advice("failed to commit tx", []zap.Field{zap.Int("n", 1), zap.Error(full)}); !strings.Contains(got, "is full: make room") {
+		t.Errorf("on a full disk: %q", got)
+	}
+	if got := advice("failed to commit tx", []zap.Field{zap.Error(syscall.EIO)}); !strings.Contains(got, "failed to commit tx") || strings.Contains(got, "full") {
+		t.Errorf("on a broken disk: %q", got)
+	}
 }
 
 // What etcd warns of reaches the log with its fields, less does not.

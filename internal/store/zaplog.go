@@ -2,8 +2,11 @@ package store
 
 import (
 	"context"
+	"errors"
 	"log/slog"
+	"os"
 	"strings"
+	"syscall"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
@@ -18,7 +21,28 @@ type zapCore struct {
 
 // zapLogger returns the logger etcd gets.
 func zapLogger(l *slog.Logger) *zap.Logger {
-	return zap.New(&zapCore{LevelEnabler: zapcore.WarnLevel, logger: l.With("component", "etcd")})
+	l = l.With("component", "etcd")
+	return zap.New(&zapCore{LevelEnabler: zapcore.WarnLevel, logger: l}, zap.WithFatalHook(lastWords{l}))
+}
+
+// lastWords ends the program when etcd cannot go on: it has not written what it
+// must, and knows no way back.
+type lastWords struct{ logger *slog.Logger }
+
+// OnWrite says what to do about it.
+func (w lastWords) OnWrite(e *zapcore.CheckedEntry, fields []zapcore.Field) {
+	w.logger.Error(advice(e.Message, fields))
+	os.Exit(1)
+}
+
+// advice is for whoever finds the program ended.
+func advice(msg string, fields []zapcore.Field) string {
+	for _, f := range fields {
+		if err, ok := f.Interface.(error); ok && errors.Is(err, syscall.ENOSPC) {
+			return "the disk of the data directory is full: make room and start again; what was acknowledged is not lost"
+		}
+	}
+	return "the store cannot write and ends the program (" + msg + "): see to the disk and start again; what was acknowledged is not lost"
 }
 
 // With adds fields to everything that follows.

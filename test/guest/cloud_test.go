@@ -27,6 +27,7 @@ type realCloud struct {
 	bin    string
 	dir    string // data directory
 	upload string // of images
+	driver string // settings of the hypervisor
 	cmd    *exec.Cmd
 	out    lines
 	log    lines
@@ -64,34 +65,33 @@ func newRealCloud(t *testing.T) *realCloud {
 	if err := sandbox.LibvirtMissing(); err != nil {
 		t.Skipf("SKIPPED: %v", err)
 	}
+	bin := t.TempDir()
+	if out, err := exec.Command("go", "build", "-o", bin, "../../cmd/trifid").CombinedOutput(); err != nil {
+		t.Fatalf("build trifid: %v\n%s", err, out)
+	}
 	ctx, cancel := context.WithTimeout(t.Context(), deadline)
 	t.Cleanup(cancel)
 	c := &realCloud{t: t, ctx: ctx, dir: filepath.Join(t.TempDir(), "data"), upload: t.TempDir()}
+	c.driver = "{driver: libvirt, type: qemu, libvirt_socket: " + sandbox.LibvirtSocket + "}"
 	c.out.more, c.log.more = make(chan struct{}, 1), make(chan struct{}, 1)
-	bin := t.TempDir()
-	if out, err := exec.CommandContext(ctx, "go", "build", "-o", bin, "../../cmd/trifid").CombinedOutput(); err != nil {
-		t.Fatalf("build trifid: %v\n%s", err, out)
-	}
 	c.bin = filepath.Join(bin, "trifid")
 	return c
 }
 
-// up starts the server with more settings than those it needs, and waits until it
-// is ready.
-func (c *realCloud) up(more string) {
+// start starts the server with more settings than those it needs.
+func (c *realCloud) start(more string) {
 	c.t.Helper()
 	file := filepath.Join(c.t.TempDir(), "trifid.yaml")
 	text := fmt.Sprintf(`data: %s
 listen: {core: '127.0.0.1:0', flow: '127.0.0.1:0', gate: '127.0.0.1:0'}
-hypervisor: {driver: libvirt, type: qemu, libvirt_socket: %s}
+hypervisor: %s
 agent: {shutdown_repeat: 1s}
 images: {safe_dirs: [%s]}
 %s
-`, c.dir, sandbox.LibvirtSocket, c.upload, more)
+`, c.dir, c.driver, c.upload, more)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		c.t.Fatal(err)
 	}
-	already := strings.Count(c.out.String(), "trifid: ready\n")
 	cmd := exec.Command(c.bin, "up", "--config", file)
 	cmd.Stdout, cmd.Stderr = &c.out, &c.log
 	if err := cmd.Start(); err != nil {
@@ -113,6 +113,13 @@ images: {safe_dirs: [%s]}
 			}
 		}
 	})
+}
+
+// up starts the server and waits until it is ready.
+func (c *realCloud) up(more string) {
+	c.t.Helper()
+	already := strings.Count(c.out.String(), "trifid: ready\n")
+	c.start(more)
 	for strings.Count(c.out.String(), "trifid: ready\n") == already {
 		select {
 		case <-c.out.more:
