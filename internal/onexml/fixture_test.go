@@ -242,6 +242,13 @@ func fillVMs(t testing.TB, tx *store.Tx) {
 		UserTemplate: parse(t, `ERROR="x" HYPERVISOR="kvm" LABELS="a,b" PUBLIC_CLOUD=[TYPE="ec2"] SCHED_REQUIREMENTS="ID=\"0\""`),
 		History:      []*one.History{h(0, 1700000020, 1700000100, one.ActionNICAttach), h(1, 1700000100, 0, one.ActionNone)},
 	})
+	tx.PutSchedule(&one.Schedule{VM: 7, Actions: []one.SchedAction{
+		{ID: 4, Action: "poweroff", Time: 1700003600, First: 1700003600, Repeat: one.RepeatNone, EndType: one.EndNone, EndValue: -1, Done: -1},
+		{
+			ID: 9, Action: "suspend", Args: "<&>", Time: 1700010800, First: 1700000800, Repeat: one.RepeatWeekly, Days: "1,3", EndType: one.EndTimes,
+			EndValue: 5, Done: 1700000815, Message: `Tue Nov 14 22:26:55 2023 : [suspend] Error performing action "suspend": This action is not available for state POWEROFF`,
+		},
+	}})
 	tx.PutVM(&one.VM{VMCore: one.VMCore{
 		Meta: meta(8, 2, "new"), State: one.VMPending, PrevState: one.VMPending, STime: 1700000700, ServiceID: -1, VRouterID: -1,
 		Template: parse(t, `CPU="1" MEMORY="128" NIC=[NETWORK_ID="2",NIC_ID="0"] TM_MAD_SYSTEM="ssh" VMID="8"`),

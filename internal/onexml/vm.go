@@ -8,15 +8,18 @@ import (
 )
 
 // AppendVM appends the full document of a VM. Source: XML-RPC reference §8.1.
-func (d *Docs) AppendVM(dst []byte, v *one.VM) []byte { return d.vm(dst, v, v.History) }
+func (d *Docs) AppendVM(dst []byte, v *one.VM) []byte { return d.vm(dst, v, v.History, true) }
 
 // AppendVMExtended appends a VM as infoextended lists it: in full, but of the
-// history only the newest record. Source: XML-RPC reference §4.6.
+// history only the newest record, and of scheduled actions only the ids.
+// Source: XML-RPC reference §4.6.
 func (d *Docs) AppendVMExtended(dst []byte, v *one.VM) []byte {
-	return d.vm(dst, v, v.History[max(0, len(v.History)-1):])
+	return d.vm(dst, v, v.History[max(0, len(v.History)-1):], false)
 }
 
-func (d *Docs) vm(dst []byte, v *one.VM, records []*one.History) []byte {
+// vm appends a VM with some of its history, and with its scheduled actions or just
+// their ids.
+func (d *Docs) vm(dst []byte, v *one.VM, records []*one.History, actions bool) []byte {
 	sample, measured := d.vmSample(v.ID)
 	dst = open(dst, "VM")
 	dst = head(dst, &v.Meta)
@@ -36,8 +39,19 @@ func (d *Docs) vm(dst []byte, v *one.VM, records []*one.History) []byte {
 	} else {
 		dst = AppendEmpty(dst, "MONITORING")
 	}
-	dst = AppendEmpty(dst, "SCHED_ACTIONS")
-	dst = body(dst, "TEMPLATE", v.Template)
+	scheduled := d.scheduled(v.ID)
+	dst = open(dst, "SCHED_ACTIONS")
+	for i := range scheduled {
+		dst = num(dst, "ID", scheduled[i].ID)
+	}
+	dst = shut(dst, "SCHED_ACTIONS")
+	dst = v.Template.AppendXML(open(dst, "TEMPLATE"))
+	if actions {
+		for i := range scheduled {
+			dst = schedAction(dst, v.ID, &scheduled[i])
+		}
+	}
+	dst = shut(dst, "TEMPLATE")
 	dst = body(dst, "USER_TEMPLATE", v.UserTemplate)
 	if len(records) == 0 {
 		dst = append(dst, "<HISTORY_RECORDS/>"...)
@@ -51,6 +65,33 @@ func (d *Docs) vm(dst []byte, v *one.VM, records []*one.History) []byte {
 	dst = diskSnapshots(dst, v.Snapshots)
 	dst = append(dst, "<BACKUPS><BACKUP_CONFIG/><BACKUP_IDS></BACKUP_IDS></BACKUPS>"...)
 	return shut(dst, "VM")
+}
+
+// scheduled returns the scheduled actions of a VM.
+func (d *Docs) scheduled(vm int) []one.SchedAction {
+	if s, ok := d.State.Schedules.Get(vm); ok {
+		return s.Actions
+	}
+	return nil
+}
+
+// schedAction appends a scheduled action of a VM: plain text throughout.
+// Source: XML-RPC reference §8.1.2.
+func schedAction(dst []byte, vm int, a *one.SchedAction) []byte {
+	dst = open(dst, "SCHED_ACTION")
+	dst = num(dst, "ID", a.ID)
+	dst = num(dst, "PARENT_ID", vm)
+	dst = bare(dst, "TYPE", one.KindVM.String())
+	dst = bare(dst, "ACTION", a.Action)
+	dst = bare(dst, "ARGS", a.Args)
+	dst = num(dst, "TIME", a.Time)
+	dst = num(dst, "REPEAT", a.Repeat)
+	dst = bare(dst, "DAYS", a.Days)
+	dst = num(dst, "END_TYPE", a.EndType)
+	dst = num(dst, "END_VALUE", a.EndValue)
+	dst = num(dst, "DONE", a.Done)
+	dst = bare(dst, "MESSAGE", a.Message)
+	return shut(dst, "SCHED_ACTION")
 }
 
 // history appends a record but for its end tag: accounting has more to say
@@ -108,7 +149,7 @@ func (d *Docs) AppendAccounting(dst []byte, records iter.Seq2[*one.VM, *one.Hist
 	dst = open(dst, "HISTORY_RECORDS")
 	for v, h := range records {
 		dst = history(dst, h)
-		dst = d.vm(dst, v, nil)
+		dst = d.vm(dst, v, nil, false)
 		dst = shut(dst, "HISTORY")
 	}
 	return shut(dst, "HISTORY_RECORDS")
