@@ -94,11 +94,6 @@ func supported(s *spec.Spec) error {
 			return errs.New(errs.NotSupported, "Role '%s': virtual router roles (type vr) are not supported yet", r.Name)
 		}
 	}
-	for _, n := range s.Networks {
-		if n.Mode == spec.NetTemplate {
-			return errs.New(errs.NotSupported, "Network '%s': networks from a virtual network template (template_id) are not supported yet; use id or reserve_from", n.Name)
-		}
-	}
 	return nil
 }
 
@@ -126,6 +121,7 @@ func allocated(tree jsontree.Value, start int64) jsontree.Value {
 // makeNetworks makes the networks of a service that it is to have of its own,
 // with the caller's rights, and returns the template with their ids.
 func (f *Flow) makeNetworks(tx *store.Tx, who auth.Caller, service int, tree jsontree.Value) (jsontree.Value, error) {
+// Source: OneFlow reference §2.5.
 	s, err := spec.Read(tree)
 	if err != nil {
 		return tree, err
@@ -138,13 +134,8 @@ func (f *Flow) makeNetworks(tx *store.Tx, who auth.Caller, service int, tree jso
 				return tree, core("one.vn.info", err)
 			}
 		case n.ID < 0:
-			extra, err := tmpl.Parse(n.Extra)
-			if err != nil {
-				return tree, errs.New(errs.Action, "[one.vn.reserve] network '%s': %v", n.Name, err)
-			}
-			name := n.Name + "-" + strconv.Itoa(service)
-			if ids[n.Name], err = f.cloud.ReserveForService(tx, who, n.From, extra.With("NAME", name)); err != nil {
-				return tree, core("one.vn.reserve", err)
+			if ids[n.Name], err = f.makeNetwork(tx, who, n, n.Name+"-"+strconv.Itoa(service)); err != nil {
+				return tree, err
 			}
 		}
 	}
@@ -152,6 +143,25 @@ func (f *Flow) makeNetworks(tx *store.Tx, who auth.Caller, service int, tree jso
 }
 
 // leaveFailed stores a service whose networks could not be made.
+// makeNetwork makes a network of a template, or reserves one from another.
+func (f *Flow) makeNetwork(tx *store.Tx, who auth.Caller, n spec.Network, name string) (int, error) {
+	method := "one.vn.reserve"
+	if n.Mode == spec.NetTemplate {
+		method = "one.vntemplate.instantiate"
+	}
+	extra, err := tmpl.Parse(n.Extra)
+	if err != nil {
+		return -1, errs.New(errs.Action, "[%s] network '%s': %v", method, n.Name, err)
+	}
+	id := -1
+	if n.Mode == spec.NetTemplate {
+		id, err = f.cloud.NetworkFromTemplate(tx, who, n.From, name, extra)
+	} else {
+		id, err = f.cloud.ReserveForService(tx, who, n.From, extra.With("NAME", name))
+	}
+	return id, core(method, err)
+}
+
 func leaveFailed(tx *store.Tx, s *one.Service, now int64, why error) {
 	s.State = one.ServiceFailedDeploying
 	addLog(tx, s, now, "E", errs.Text(why))

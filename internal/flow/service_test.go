@@ -354,7 +354,7 @@ func TestNetworkFailure(t *testing.T) {
 	if ip := b.vms(id, "web")[0].Template.Vector("NIC").Get("IP"); ip != "10.0.1.10" {
 		t.Errorf("the VM's address is %q", ip)
 	}
-	for _, values := range []string{`{"Own":{"id":"4711"}}`, `{"Own":{"template_id":"0"}}`} {
+	for _, values := range []string{`{"Own":{"id":"4711"}}`, `{"Own":{"template_id":"4711"}}`} {
 		_, err := b.flow.Instantiate(b.Context(), b.Admin, tid, parse(t, `{"networks_values":[`+values+`]}`))
 		if err == nil {
 			t.Errorf("%s: no error", values)

@@ -79,8 +79,9 @@ func inputNames(inputs, values jsontree.Value) string {
 }
 
 // Networks fills in the values of networks: what the template says as default
-// where none is given, and without the sequence \" that the web page puts into
-// texts. Source: OneFlow reference §2.5.
+// where none is given, without the sequence \" that the web page puts into texts,
+// and without ids of networks that are to be created. Source: OneFlow reference
+// §2.5.
 func Networks(tree jsontree.Value) (jsontree.Value, error) {
 	nets, values := tree.Get("networks"), tree.Get("networks_values")
 	if nets.Present() && nets.Kind != jsontree.Object {
@@ -107,6 +108,7 @@ func Networks(tree jsontree.Value) (jsontree.Value, error) {
 	}
 	if values.Present() {
 		values = values.Map(func(s string) string { return strings.ReplaceAll(s, `\"`, "") })
+		values = withoutCreated(values)
 		tree = tree.With("networks_values", values)
 	}
 	s, err := Read(tree)
@@ -120,6 +122,21 @@ func Networks(tree jsontree.Value) (jsontree.Value, error) {
 		}
 	}
 	return tree, nil
+}
+
+// withoutCreated takes out the ids of networks that a service is to create. They
+// are there when the template was once a service; and a service removes the
+// networks it created, so that no one may name somebody else's.
+func withoutCreated(values jsontree.Value) jsontree.Value {
+	items := slices.Clone(values.Items)
+	for i, entry := range items {
+		for _, f := range entry.Fields {
+			if f.Value.Has(NetTemplate) || f.Value.Has(NetReserve) {
+				items[i] = items[i].With(f.Name, f.Value.Without("id"))
+			}
+		}
+	}
+	return jsontree.List(items...).PlacedAs(values)
 }
 
 // checkNetworks wants the values of networks to be objects, one for each network.

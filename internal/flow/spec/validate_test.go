@@ -214,6 +214,10 @@ func TestNetworks(t *testing.T) {
 			`{"networks_values":[{"A":{"reserve_from":"0","extra":"NAME=\\\"x\\\"\nSIZE=5"}}]}`,
 			`{"networks_values":[{"A":{"reserve_from":"0","extra":"NAME=x\nSIZE=5"}}]}`,
 		},
+		{
+			`{"networks_values":[{"A":{"id":7,"reserve_from":"0","extra":"SIZE=5"},"B":{"template_id":"1","id":"8"}},{"C":{"id":9}}]}`,
+			`{"networks_values":[{"A":{"reserve_from":"0","extra":"SIZE=5"},"B":{"template_id":"1"}},{"C":{"id":9}}]}`,
+		},
 		{`{"networks_values":[{"A":{"reserve_from":"0"}}]}`, `networks_values: reserving from a network for 'A' needs 'extra' with at least SIZE`},
 		{`{"networks_values":[{"A":{"reserve_from":"x","extra":"SIZE=1"}}]}`, `networks_values: reserve_from of network 'A' must be an Integer`},
 		{`{"networks_values":[{"A":{}}]}`, `networks_values: network 'A' must have one of id, template_id and reserve_from`},
