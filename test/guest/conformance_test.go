@@ -217,13 +217,25 @@ func TestLibvirtdRestarts(t *testing.T) {
 	if err := daemon.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	_, err = h.driver.State(ctx, m.Domain)
+	_, err = h.driver.List(ctx)
 	if want := "libvirt is not reachable at " + sandbox.LibvirtSocket; err == nil || !strings.Contains(err.Error(), want) ||
 		!strings.Contains(err.Error(), "is libvirtd running?") || errors.Is(err, hypervisor.ErrNoDomain) {
 		t.Errorf("without libvirtd: %v", err)
 	}
+	type found struct {
+		state agentapi.DomainState
+		err   error
+	}
+	asked := make(chan found, 1)
+	go func() { // waits for it
+		state, err := h.driver.State(ctx, m.Domain)
+		asked <- found{state, err}
+	}()
 	if err := daemon.Restart(ctx); err != nil {
 		t.Fatal(err)
+	}
+	if f := <-asked; f.err != nil || f.state != agentapi.DomainRunning {
+		t.Errorf("asked while it was away: %s (%v)", f.state, f.err)
 	}
 	awaitEvent(ctx, t, events, func(e hypervisor.Event) bool { return e.Resync })
 	if state, err := h.driver.State(ctx, m.Domain); err != nil || state != agentapi.DomainRunning {

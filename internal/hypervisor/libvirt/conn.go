@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"sync"
+	"syscall"
 	"time"
 
 	rpc "github.com/digitalocean/go-libvirt"
@@ -78,8 +80,31 @@ func (e endpoint) dial(ctx context.Context) (*conn, error) {
 	return c, nil
 }
 
-func (e endpoint) unreachable(place string, err error) error {
-	return fmt.Errorf("libvirt is not reachable at %s: %w; is libvirtd running?", place, err)
+func (e endpoint) unreachable(place string, err error) error { return &awayError{place, err} }
+
+// awayError is a connection that could not be made.
+type awayError struct {
+	place string
+	err   error
+}
+
+func (e *awayError) Error() string {
+	return fmt.Sprintf("libvirt is not reachable at %s: %v; is libvirtd running?", e.place, e.err)
+}
+
+func (e *awayError) Unwrap() error { return e.err }
+
+// isAway tells whether libvirt is not there, or not yet: what nobody forbids.
+func isAway(err error) bool {
+	if away := (*awayError)(nil); !errors.As(err, &away) {
+		return false
+	}
+	for _, why := range []error{fs.ErrNotExist, syscall.ECONNREFUSED, syscall.ECONNRESET, syscall.EPIPE, io.EOF, io.ErrUnexpectedEOF, net.ErrClosed} {
+		if errors.Is(err, why) {
+			return true
+		}
+	}
+	return false
 }
 
 // conn is one connection.
@@ -140,38 +165,73 @@ func newPool(e endpoint) *pool { return &pool{endpoint: e, open: make(chan struc
 // call runs f on a connection of its own, for limit at most. When the connection
 // is lost under it, f is run again on another: it must be idempotent as a whole.
 func (p *pool) call(ctx context.Context, what string, limit time.Duration, f func(*rpc.Libvirt) error) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("%w within %v", errSlow, limit))
+	return p.run(ctx, what, limit, 0, f)
+}
+
+// do is call for what is to happen even if libvirt is away: it waits for it to
+// come back, as long as a daemon may take that is being upgraded.
+func (p *pool) do(ctx context.Context, what string, limit time.Duration, f func(*rpc.Libvirt) error) error {
+	return p.run(ctx, what, limit, comeBack, f)
+}
+
+const (
+	comeBack  = 2 * time.Minute
+	awayPause = 500 * time.Millisecond
+)
+
+func (p *pool) run(ctx context.Context, what string, limit, patience time.Duration, f func(*rpc.Libvirt) error) error {
+	if err := p.acquire(ctx, limit); err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	defer func() { <-p.open }()
+	since, wait := time.Now(), time.Duration(0)
+	for try := 0; ; {
+		err := p.once(ctx, limit, f)
+		switch {
+		case err == nil:
+			return nil
+		case ctx.Err() != nil:
+			return fmt.Errorf("%s: %w", what, context.Cause(ctx))
+		case isAway(err) && time.Since(since) < patience:
+			wait = awayPause
+		case errors.Is(err, errLost) && try < len(again):
+			since, wait = time.Now(), again[try]
+			try++
+		default:
+			return fmt.Errorf("%s: %w", what, err)
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+		}
+	}
+}
+
+// acquire takes a token for a connection.
+func (p *pool) acquire(ctx context.Context, limit time.Duration) error {
+	ctx, cancel := timeout(ctx, limit)
 	defer cancel()
 	select {
 	case p.open <- struct{}{}:
-		defer func() { <-p.open }()
+		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("%s: %w", what, context.Cause(ctx))
+		return context.Cause(ctx)
 	}
-	for try := 0; ; try++ {
-		err := p.once(ctx, f)
-		if err == nil {
-			return nil
-		}
-		if ctx.Err() != nil {
-			return fmt.Errorf("%s: %w", what, context.Cause(ctx))
-		}
-		if !errors.Is(err, errLost) || try == len(again) {
-			return fmt.Errorf("%s: %w", what, err)
-		}
-		wait := time.NewTimer(again[try])
-		select {
-		case <-wait.C:
-		case <-ctx.Done():
-			wait.Stop()
-		}
-	}
+}
+
+func timeout(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, limit, fmt.Errorf("%w within %v", errSlow, limit))
 }
 
 // errLost marks a call whose connection has ended under it.
 var errLost = errors.New("the connection to libvirt was lost")
 
-func (p *pool) once(ctx context.Context, f func(*rpc.Libvirt) error) error {
+// once runs f for limit at most.
+func (p *pool) once(ctx context.Context, limit time.Duration, f func(*rpc.Libvirt) error) error {
+	ctx, cancel := timeout(ctx, limit)
+	defer cancel()
 	c, err := p.take(ctx)
 	if err != nil {
 		return err
@@ -182,6 +242,9 @@ func (p *pool) once(ctx context.Context, f func(*rpc.Libvirt) error) error {
 		c.kill()
 		if err == nil {
 			return nil // it was done before
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
 		}
 		return fmt.Errorf("%w: %w", errLost, err)
 	}

@@ -6,10 +6,12 @@ import (
 	"io"
 	"io/fs"
 	"net"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -157,6 +159,55 @@ func TestLostCall(t *testing.T) {
 	n.Store(-100)
 	if err := p.call(t.Context(), "x", time.Minute, version); !errors.Is(err, errLost) {
 		t.Errorf("a daemon that drops every call: %v", err)
+	}
+}
+
+// TestAwayIsWaitedFor: what changes something waits for a daemon that is not there,
+// at the start and in the middle; what asks does not.
+func TestAwayIsWaitedFor(t *testing.T) {
+	d := newDaemon(t, answers)
+	socket := filepath.Join(t.TempDir(), "libvirt-sock")
+	p := testPool(t, socket)
+	done := make(chan error, 1)
+	begin := func() { go func() { done <- p.do(t.Context(), "x", time.Minute, version) }() }
+	begin()
+	if err := p.call(t.Context(), "y", time.Minute, version); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a question to nobody: %v", err)
+	}
+	select {
+	case err := <-done:
+		t.Fatalf("it did not wait: %v", err)
+	default:
+	}
+	if err := os.Symlink(d.socket, socket); err != nil { // it comes
+		t.Fatal(err)
+	}
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	// It goes away under the connection there is.
+	if err := os.Remove(socket); err != nil {
+		t.Fatal(err)
+	}
+	d.dropAll()
+	begin()
+	if err := p.call(t.Context(), "y", time.Minute, version); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a question to nobody: %v", err)
+	}
+	if err := os.Symlink(d.socket, socket); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	// Who gives up does not wait, and neither is a door waited for that is shut.
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := p.do(ctx, "x", time.Minute, version); !errors.Is(err, context.Canceled) {
+		t.Errorf("given up: %v", err)
+	}
+	if isAway(&awayError{"a", syscall.EACCES}) || isAway(errLost) {
+		t.Error("what is forbidden is waited for")
 	}
 }
 

@@ -7,7 +7,8 @@
 //
 // Every operation first looks at what is there, so that it may be repeated after
 // any cut. Calls have deadlines of their own; an operation whose connection was
-// lost, because libvirtd was restarted, is run again.
+// lost, because libvirtd was restarted, is run again. One on a single
+// domain waits for a libvirt that is away; one that lists or measures fails.
 package libvirt
 
 import (
@@ -59,8 +60,8 @@ type Driver struct {
 
 var _ hypervisor.Driver = (*Driver)(nil)
 
-// New returns a driver. libvirt need not be running: operations fail until it
-// is, and the driver's events begin then. Close must be called.
+// New returns a driver. libvirt need not be running: the driver's events begin
+// when it is. Close must be called.
 func New(cfg Config) (*Driver, error) {
 	cfg.URI = cmp.Or(cfg.URI, "qemu:///system")
 	cfg.Type = cmp.Or(cfg.Type, domainxml.QEMU)

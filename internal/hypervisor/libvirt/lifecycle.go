@@ -25,7 +25,7 @@ func (d *Driver) Start(ctx context.Context, m *agentapi.Machine, dir string) (de
 	if err != nil {
 		return "", err
 	}
-	err = d.calls.call(ctx, "start "+m.Domain, d.cfg.StartTime, func(l *rpc.Libvirt) error {
+	err = d.calls.do(ctx, "start "+m.Domain, d.cfg.StartTime, func(l *rpc.Libvirt) error {
 		deployID, err = bringUp(ctx, l, m.Domain, func() error {
 			_, err := l.DomainCreateXML(doc, 0)
 			return err
@@ -38,7 +38,7 @@ func (d *Driver) Start(ctx context.Context, m *agentapi.Machine, dir string) (de
 // Restore implements hypervisor.Driver. The domain is as it was saved, but for
 // its directory, which may be another now.
 func (d *Driver) Restore(ctx context.Context, m *agentapi.Machine, dir, path string) (deployID string, err error) {
-	err = d.calls.call(ctx, "restore "+m.Domain, d.cfg.StartTime, func(l *rpc.Libvirt) error {
+	err = d.calls.do(ctx, "restore "+m.Domain, d.cfg.StartTime, func(l *rpc.Libvirt) error {
 		deployID, err = bringUp(ctx, l, m.Domain, func() error {
 			if saved, err := isSaved(path); err != nil {
 				return err
@@ -114,7 +114,7 @@ func undefine(l *rpc.Libvirt, dom rpc.Domain) error {
 
 // Destroy implements hypervisor.Driver.
 func (d *Driver) Destroy(ctx context.Context, domain string) error {
-	return d.calls.call(ctx, "destroy "+domain, d.cfg.StartTime, func(l *rpc.Libvirt) error {
+	return d.calls.do(ctx, "destroy "+domain, d.cfg.StartTime, func(l *rpc.Libvirt) error {
 		dom, err := l.DomainLookupByName(domain)
 		if hasCode(err, rpc.ErrNoDomain) {
 			return nil
@@ -136,9 +136,10 @@ func (d *Driver) Destroy(ctx context.Context, domain string) error {
 	})
 }
 
-// Shutdown implements hypervisor.Driver.
+// Shutdown implements hypervisor.Driver. It does not wait for a libvirt that is
+// away: the request is repeated anyway.
 func (d *Driver) Shutdown(ctx context.Context, domain string) error {
-	return d.onRunning(ctx, "shut down", domain, func(l *rpc.Libvirt, dom rpc.Domain) error { return l.DomainShutdown(dom) })
+	return running(ctx, d.calls.call, d.cfg.CallTime, "shut down", domain, func(l *rpc.Libvirt, dom rpc.Domain) error { return l.DomainShutdown(dom) })
 }
 
 // Reboot implements hypervisor.Driver.
@@ -154,7 +155,14 @@ func (d *Driver) Reset(ctx context.Context, domain string) error {
 // onRunning does something to a domain that runs; ErrNoDomain when it does not,
 // or no more.
 func (d *Driver) onRunning(ctx context.Context, what, domain string, f func(*rpc.Libvirt, rpc.Domain) error) error {
-	return d.calls.call(ctx, what+" "+domain, d.cfg.CallTime, func(l *rpc.Libvirt) error {
+	return running(ctx, d.calls.do, d.cfg.CallTime, what, domain, f)
+}
+
+// caller is pool.call or pool.do.
+type caller func(ctx context.Context, what string, limit time.Duration, f func(*rpc.Libvirt) error) error
+
+func running(ctx context.Context, call caller, limit time.Duration, what, domain string, f func(*rpc.Libvirt, rpc.Domain) error) error {
+	return call(ctx, what+" "+domain, limit, func(l *rpc.Libvirt) error {
 		dom, _, err := find(l, domain)
 		if err != nil {
 			return err
@@ -172,7 +180,7 @@ func (d *Driver) onRunning(ctx context.Context, what, domain string, f func(*rpc
 // Save implements hypervisor.Driver. A save that is given up is called off, and
 // the domain runs on.
 func (d *Driver) Save(ctx context.Context, domain, path string) error {
-	err := d.calls.call(ctx, "save "+domain, d.cfg.SaveTime, func(l *rpc.Libvirt) error {
+	err := d.calls.do(ctx, "save "+domain, d.cfg.SaveTime, func(l *rpc.Libvirt) error {
 		dom, _, err := find(l, domain)
 		if errors.Is(err, hypervisor.ErrNoDomain) {
 			if saved, look := isSaved(path); look == nil && saved {
@@ -255,9 +263,10 @@ func moveTo(doc, dir string) (rpc.OptString, error) {
 	return nil, nil
 }
 
-// State implements hypervisor.Driver.
+// State implements hypervisor.Driver. It is part of other operations, and waits
+// for a libvirt that is away as they do.
 func (d *Driver) State(ctx context.Context, domain string) (state agentapi.DomainState, err error) {
-	err = d.calls.call(ctx, "look up "+domain, d.cfg.CallTime, func(l *rpc.Libvirt) error {
+	err = d.calls.do(ctx, "look up "+domain, d.cfg.CallTime, func(l *rpc.Libvirt) error {
 		_, state, err = find(l, domain)
 		return err
 	})
