@@ -83,7 +83,7 @@ func TestContentShowsAll(t *testing.T) {
 	tables = slices.Compact(tables)
 	for _, want := range []string{
 		"Users", "Groups", "ACLs", "VDCs", "Zones", "Hosts", "Clusters", "Datastores", "Images", "VNets", "Leases", "SecGroups", "Templates", "VNTemplates", "VMs",
-		"DoneVMs", "VRouters", "Documents", "Counters", "HostUsage", "ARUsage", "VNetUsage", "UserVM", "GroupVM", "UserDS", "GroupDS", "UserNet", "GroupNet",
+		"DoneVMs", "Schedules", "VRouters", "Documents", "Counters", "HostUsage", "ARUsage", "VNetUsage", "UserVM", "GroupVM", "UserDS", "GroupDS", "UserNet", "GroupNet",
 	} {
 		if !slices.Contains(tables, want) {
 			t.Errorf("nothing of %s is compared", want)

@@ -50,6 +50,15 @@ func vmRights() []right {
 		{method: "ResizeVM", may: "owner chief", needs: "MANAGE VM/#3", call: func(w *world, who auth.Caller) error {
 			return w.ResizeVM(w.ctx, who, 3, parsed("MEMORY=128"))
 		}},
+		{method: "AddSchedAction", may: "owner chief", needs: "MANAGE VM/#3", call: func(w *world, who auth.Caller) error {
+			return second(w.AddSchedAction(w.ctx, who, 3, parsed(`SCHED_ACTION=[ACTION=hold, TIME="+60"]`)))
+		}},
+		{method: "UpdateSchedAction", may: "owner chief", needs: "MANAGE VM/#3", call: func(w *world, who auth.Caller) error {
+			return w.UpdateSchedAction(w.ctx, who, 3, 0, parsed(`SCHED_ACTION=[TIME="+60"]`))
+		}},
+		{method: "DeleteSchedAction", may: "owner chief", needs: "MANAGE VM/#3", call: func(w *world, who auth.Caller) error {
+			return w.DeleteSchedAction(w.ctx, who, 3, 0)
+		}},
 		{method: "UpdateVM", may: "owner chief", needs: "MANAGE VM/#0", call: func(w *world, who auth.Caller) error {
 			return w.UpdateVM(w.ctx, who, 0, parsed("A=b"), 1)
 		}},

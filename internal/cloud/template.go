@@ -36,6 +36,9 @@ func (c *Cloud) newTemplate(tx *store.Tx, who auth.Caller, name string, body *tm
 	if err := checkFreeName(&tx.State, one.KindTemplate, who.UID, name); err != nil {
 		return -1, err
 	}
+	if err := checkSchedActions(body); err != nil {
+		return -1, allocFailed(one.KindTemplate, err)
+	}
 	body, err = c.encrypt(one.KindTemplate, body)
 	if err != nil {
 		return -1, errs.Wrap(errs.Internal, err)
@@ -63,6 +66,11 @@ func (c *Cloud) updateOwned(ctx context.Context, who auth.Caller, kind one.Kind,
 		body, err := c.mergeUpdate(who, kind, restricted, o.Body(), change.Without("NAME"), appendMode)
 		if err != nil {
 			return err
+		}
+		if kind == one.KindTemplate {
+			if err := checkSchedActions(body); err != nil {
+				return errs.New(errs.Internal, "Cannot update template. %s", err).About(id)
+			}
 		}
 		tx.PutOwned(o.WithBody(body))
 		return nil

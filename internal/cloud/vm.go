@@ -185,6 +185,9 @@ func (c *Cloud) Apply(tx *store.Tx, who auth.Caller, old *one.VM, ch machine.Cha
 	if v != old {
 		tx.PutVM(v)
 	}
+	if v.State == one.VMDone {
+		tx.DeleteSchedule(v.ID)
+	}
 	if ch.Done {
 		freeNetwork(tx, v)
 		releaseImages(tx, v, ch.Stale)

@@ -82,11 +82,14 @@ func (c *Cloud) createVM(tx *store.Tx, who auth.Caller, n NewVM) (*one.VM, error
 	}
 	v.PrevState = v.State
 	v.Template = d.out
-	v.UserTemplate = d.in.Without("CONTEXT", "DISK", "NIC", "NIC_ALIAS", "CPU", "MEMORY").Without(coreAttrs...)
+	v.UserTemplate = d.in.Without("CONTEXT", "DISK", "NIC", "NIC_ALIAS", "CPU", "MEMORY", "SCHED_ACTION").Without(coreAttrs...)
 	if err := d.finish(v); err != nil {
 		return nil, allocFailed(one.KindVM, err)
 	}
 	tx.PutVM(v)
+	if err := schedule(tx, v, d.in); err != nil {
+		return nil, errs.Wrap(errs.Internal, err)
+	}
 	if err := c.checkQuota(&tx.State, who.UID, v.UID, v.GID, v.Usage()); err != nil {
 		return nil, err
 	}

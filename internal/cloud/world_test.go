@@ -248,6 +248,11 @@ func (w *world) putVMs(tx *store.Tx) {
 		tx.PutVM(v)
 	}
 	setCounter(tx, "vm", 8)
+	// VM 3 is to be released in a day.
+	a := newSchedAction
+	a.ID, a.Action, a.Time, a.First = 0, "release", worldTime.Unix()+86400, worldTime.Unix()+86400
+	tx.PutSchedule(&one.Schedule{VM: 3, Actions: []one.SchedAction{a}})
+	setCounter(tx, "schedaction", 1)
 }
 
 // grant gives a user the rights of rules written as "USE+MANAGE VM/#0".
