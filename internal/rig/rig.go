@@ -20,6 +20,7 @@ import (
 	"github.com/trifid-cloud/trifid/internal/monitor"
 	"github.com/trifid-cloud/trifid/internal/one"
 	"github.com/trifid-cloud/trifid/internal/sched"
+	"github.com/trifid-cloud/trifid/internal/schedact"
 	"github.com/trifid-cloud/trifid/internal/store"
 	"github.com/trifid-cloud/trifid/internal/tmpl"
 )
@@ -92,6 +93,7 @@ func (r *Rig) Resume(st *store.Store) {
 	s := sched.New(sched.Options{Store: st, Cloud: r.Cloud, Log: r.Log})
 	r.Go("lifecycle", r.Life.Run)
 	r.Go("scheduler", s.Run)
+	r.Go("scheduled actions", schedact.New(schedact.Options{Store: st, Cloud: r.Cloud, Log: r.Log}).Run)
 	for id := range r.sims {
 		r.startAgent(id)
 	}
