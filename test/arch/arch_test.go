@@ -104,17 +104,37 @@ func TestNoSleepInTests(t *testing.T) {
 	}
 }
 
-// sleeps returns where a file uses time.Sleep outside the calls of synctest.Test.
+// sleeps returns where a file uses time.Sleep outside the calls of synctest.Test, and of the file's own functions which
+// call that.
 func sleeps(file sourceFile) []string {
+	bubbles := map[string]bool{}
+	for _, decl := range file.syntax.Decls {
+		if f, ok := decl.(*ast.FuncDecl); ok && f.Recv == nil && !f.Name.IsExported() && opensBubble(f) {
+			bubbles[f.Name.Name] = true
+		}
+	}
 	var found []string
 	ast.Inspect(file.syntax, func(node ast.Node) bool {
-		if call, ok := node.(*ast.CallExpr); ok && names(call.Fun, "synctest", "Test") {
-			return false
+		if call, ok := node.(*ast.CallExpr); ok {
+			if own, ok := call.Fun.(*ast.Ident); names(call.Fun, "synctest", "Test") || ok && bubbles[own.Name] {
+				return false
+			}
 		}
 		if expr, ok := node.(ast.Expr); ok && names(expr, "time", "Sleep") {
 			found = append(found, file.fset.Position(node.Pos()).String())
 		}
 		return true
+	})
+	return found
+}
+
+// opensBubble reports whether a function calls synctest.Test.
+func opensBubble(f *ast.FuncDecl) bool {
+	found := false
+	ast.Inspect(f, func(node ast.Node) bool {
+		call, ok := node.(*ast.CallExpr)
+		found = found || ok && names(call.Fun, "synctest", "Test")
+		return !found
 	})
 	return found
 }
