@@ -34,10 +34,7 @@ var confAttrs = []struct {
 // replaces the vector.
 var keptKeys = map[string][]string{
 	"GRAPHICS": {"PORT"},
-	"OS": {
-		"UUID", "KERNEL_DS", "INITRD_DS", "KERNEL_DS_ID", "KERNEL_DS_SOURCE", "KERNEL_DS_DSID", "KERNEL_DS_CLUSTER_ID",
-		"INITRD_DS_ID", "INITRD_DS_SOURCE", "INITRD_DS_DSID", "INITRD_DS_CLUSTER_ID",
-	},
+	"OS":       append([]string{"UUID", "KERNEL_DS", "INITRD_DS"}, osCoreAttrs...),
 }
 
 // UpdateVMConf changes a VM's configuration: replaced (append 0) or merged (1).

@@ -198,9 +198,16 @@ func readCapacity(t *tmpl.Template) (cpu, mem, vcpu string, err error) {
 	return cpu, mem, vcpu, nil
 }
 
+// osCoreAttrs are the keys of OS that only the core fills in: they name files of
+// the host.
+var osCoreAttrs = []string{
+	"KERNEL_DS_ID", "KERNEL_DS_SOURCE", "KERNEL_DS_DSID", "KERNEL_DS_CLUSTER_ID",
+	"INITRD_DS_ID", "INITRD_DS_SOURCE", "INITRD_DS_DSID", "INITRD_DS_CLUSTER_ID",
+}
+
 // os gives the VM a UUID and resolves kernel and initrd of files datastores.
 func (d *draft) os() error {
-	v := d.out.Vector("OS")
+	v := d.out.Vector("OS").Without(osCoreAttrs...)
 	if v == nil {
 		v = tmpl.Vector{}
 	}
