@@ -28,19 +28,21 @@ type bench struct {
 	vmt int
 }
 
-// inBubble runs a test of a cloud.
-func inBubble(t *testing.T, f func(t *testing.T, b *bench)) {
-	synctest.Test(t, func(t *testing.T) {
-		b := &bench{st: storetest.New(t)}
-		b.Rig = rig.Start(t, b.st.Store)
-		b.AddHost("sim0", sim.Config{})
-		b.vmt = b.Template("NAME=vm\nCPU=0.1\nMEMORY=64")
-		f(t, b)
-		b.Stop()
-		if err := b.st.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+func newBench(t *testing.T) *bench {
+	t.Helper()
+	b := &bench{st: storetest.New(t)}
+	b.Rig = rig.Start(t, b.st.Store)
+	b.AddHost("sim0", sim.Config{})
+	b.vmt = b.Template("NAME=vm\nCPU=0.1\nMEMORY=64")
+	return b
+}
+
+// end stops what runs, before the bubble ends.
+func (b *bench) end() {
+	b.Stop()
+	if err := b.st.Close(); err != nil {
+		b.T.Error(err)
+	}
 }
 
 func (b *bench) parse(text string) *tmpl.Template {
@@ -103,7 +105,9 @@ func (b *bench) state(vm int, want string) {
 }
 
 func TestDoneWhenDue(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bench) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		defer b.end()
 		vm, other := b.running("a"), b.running("b")
 		id := b.schedule(vm, "poweroff-hard", time.Hour, "")
 		b.schedule(other, "poweroff-hard", 24*time.Hour, "")
@@ -129,7 +133,9 @@ func TestDoneWhenDue(t *testing.T) {
 }
 
 func TestRefusedIsTriedAgain(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bench) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		defer b.end()
 		held, running := b.held("a"), b.running("b")
 		id := b.schedule(held, "poweroff-hard", time.Minute, "")
 		b.schedule(running, "poweroff-hard", time.Minute, "")
@@ -160,7 +166,9 @@ func TestRefusedIsTriedAgain(t *testing.T) {
 // One action of a VM that is refused does not stop the others of the same VM; of
 // several that can be done, one is done at a time.
 func TestSeveralOfOneVM(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bench) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		defer b.end()
 		vm := b.held("a")
 		off := b.schedule(vm, "poweroff-hard", time.Minute, "")
 		release := b.schedule(vm, "release", time.Minute, "")
@@ -189,7 +197,9 @@ func TestSeveralOfOneVM(t *testing.T) {
 }
 
 func TestRepeats(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bench) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		defer b.end()
 		vm := b.running("a")
 		id := b.schedule(vm, "reboot-hard", time.Hour, ", REPEAT=3, DAYS=2, END_TYPE=1, END_VALUE=3")
 		first := b.action(vm, id).Time
@@ -215,7 +225,9 @@ func TestRepeats(t *testing.T) {
 // What was missed while no server ran is done once, by the next one; what had been
 // done is not done again, also after a crash.
 func TestMissedIsDoneOnce(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bench) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		defer b.end()
 		vm, other := b.running("a"), b.running("b")
 		id := b.schedule(vm, "reboot-hard", time.Hour, ", REPEAT=3, DAYS=1")
 		done := b.schedule(other, "suspend", time.Minute, "")
@@ -249,7 +261,9 @@ func TestMissedIsDoneOnce(t *testing.T) {
 
 // While nothing is due nothing is written, however many VMs there are.
 func TestWaitingIsFree(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bench) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		defer b.end()
 		const vms = 1000
 		at := time.Now().Add(2 * time.Hour).Unix()
 		for from := 0; from < vms; from += 100 {
@@ -278,7 +292,9 @@ func TestWaitingIsFree(t *testing.T) {
 
 // Actions that are too large for one transaction together are done apart.
 func TestLargeActionsAreDoneApart(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bench) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		defer b.end()
 		const vms, nics = 20, 60
 		at := time.Now().Add(time.Hour).Unix()
 		ip := netip.MustParseAddr("10.0.0.0")
