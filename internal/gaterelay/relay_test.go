@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -402,9 +403,9 @@ func TestForward(t *testing.T) {
 	away, err := net.Listen("tcp4", "127.0.0.1:0")
 	must(t, err)
 	go func() { _ = g.serve(away) }()
-	reachable := true
+	var cut atomic.Bool
 	f := &Forwarder{Log: slog.New(slog.DiscardHandler), Dial: func(ctx context.Context) (net.Conn, error) {
-		if !reachable {
+		if cut.Load() {
 			return nil, errors.New("no route")
 		}
 		return new(net.Dialer).DialContext(ctx, "tcp4", away.Addr().String())
@@ -414,11 +415,11 @@ func TestForward(t *testing.T) {
 	if got, err := c.ask("/vm", "X-Onegate-Token", "secret"); err != nil || got != Address+" /vm secret" {
 		t.Errorf("%q, %v", got, err)
 	}
-	reachable = false
+	cut.Store(true)
 	if _, err := c.ask("/vm"); err == nil {
 		t.Error("an answer though the gate cannot be reached")
 	}
-	reachable = true
+	cut.Store(false)
 	// Connections that are open do not hold the host back.
 	conn, err := c.dial(Address)
 	must(t, err)
