@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/trifid-cloud/trifid/internal/gate"
 	"github.com/trifid-cloud/trifid/internal/one"
@@ -144,7 +145,7 @@ func TestRestrictedAttributes(t *testing.T) {
 // A VM in DONE has its token still, and can be written to.
 func TestDone(t *testing.T) {
 	w := newWorld(t, settings{})
-	v := w.vm(w.ana, func(v *one.VM) { v.State, v.LCM = one.VMDone, one.LCMInit })
+	v := w.vm(w.ana, func(v *one.VM) { v.State, v.LCM, v.ETime = one.VMDone, one.LCMInit, time.Now().Unix() })
 	w.want("update", w.ask(v, "PUT", "/vm", "A=1"), 200, "")
 	w.want("show", w.ask(v, "GET", "/vm", ""), 200, fmt.Sprintf(
 		`{"VM":{"NAME":"vm-%d","ID":"%d","STATE":"6","LCM_STATE":"0","USER_TEMPLATE":{"A":"1"},"TEMPLATE":{"NIC":[],"NIC_ALIAS":[]}}}`, v.ID, v.ID))
