@@ -175,3 +175,40 @@ func TestRestoreRefuses(t *testing.T) {
 		}
 	}
 }
+
+// Whatever a file says it is, nothing is written but into auth/ and beside it.
+func FuzzUnpack(f *testing.F) {
+	var good bytes.Buffer
+	w := tar.NewWriter(&good)
+	for _, name := range []string{"auth/one_auth", backupStore} {
+		if err := w.WriteHeader(&tar.Header{Name: name, Mode: 0o600, Size: 4}); err != nil {
+			f.Fatal(err)
+		}
+		if _, err := w.Write([]byte("text")); err != nil {
+			f.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(good.Bytes())
+	f.Add(good.Bytes()[:600])
+	f.Add(bytes.Replace(good.Bytes(), []byte("auth/one_auth"), []byte("auth/../../aa"), 1))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		root := t.TempDir()
+		dir := &dataDir{path: filepath.Join(root, "data")}
+		if err := os.MkdirAll(dir.join("auth"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		err := unpack(bytes.NewReader(text), dir, dir.join("snapshot"))
+		if _, there := os.Stat(dir.join("snapshot")); err == nil && there != nil {
+			t.Error("a backup without a store was taken")
+		}
+		if all, err := os.ReadDir(root); err != nil || len(all) != 1 {
+			t.Errorf("written outside: %v, %v", all, err)
+		}
+		if all, err := os.ReadDir(dir.path); err != nil || len(all) > 2 {
+			t.Errorf("written beside: %v, %v", all, err)
+		}
+	})
+}
