@@ -175,7 +175,7 @@ func (c *call) vmSchedule(p render.Panel, n *doc.Node) error {
 		})),
 		left(computed("STATUS", "", 50, func(a *doc.Node) string {
 			switch {
-			case a.Int("DONE") > 0 && a.Int("REPEAT") < 0:
+			case a.Int("DONE") > 0 && a.Int("DONE") >= due(a):
 				return "Done on " + c.time(a.Int("DONE"), render.Minutes)
 			case a.Get("MESSAGE") != "":
 				return "Error! " + a.Get("MESSAGE")

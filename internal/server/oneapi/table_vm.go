@@ -48,6 +48,15 @@ func vmMethods() []method {
 		set(p+".updatenic", "id i, nic i, template t, append i=0", "VMop(nic-attach)", change(func(c *call, id int) error {
 			return c.cloud.UpdateNIC(c.ctx, c.who, id, c.int(2), c.template(3), c.int(4))
 		})),
+		set(p+".schedadd", "id i, template t", "VMop(sched-action)", create(func(c *call) (int, error) {
+			return c.cloud.AddSchedAction(c.ctx, c.who, c.int(1), c.template(2))
+		})).but("no snapshots and no backups"),
+		set(p+".scheddelete", "id i, sched i", "VMop(sched-action)", func(c *call) (answer, error) {
+			return c.done(2), c.cloud.DeleteSchedAction(c.ctx, c.who, c.int(1), c.int(2))
+		}),
+		set(p+".schedupdate", "id i, sched i, template t", "VMop(sched-action)", func(c *call) (answer, error) {
+			return c.done(2), c.cloud.UpdateSchedAction(c.ctx, c.who, c.int(1), c.int(2), c.template(3))
+		}),
 		get(p+".monitoring", paramsID, "USE VM", show(vmMonitoring)),
 		updateOf(p, "VMop(update)", func(c *call, id int) error { return c.cloud.UpdateVM(c.ctx, c.who, id, c.template(2), c.int(3)) }),
 		renameOf(p, one.KindVM, "VMop(rename)"),
@@ -70,9 +79,6 @@ func vmMethods() []method {
 		[3]string{p + ".snapshotrevert", "id i, snapshot i", "VMop(snapshot)"},
 		[3]string{p + ".snapshotdelete", "id i, snapshot i", "VMop(snapshot)"},
 		[3]string{p + ".diskresize", "id i, disk i, size s", "VMop(disk-resize)"},
-		[3]string{p + ".schedadd", "id i, template t", "VMop(sched-action)"},
-		[3]string{p + ".scheddelete", "id i, sched i", "VMop(sched-action)"},
-		[3]string{p + ".schedupdate", "id i, sched i, template t", "VMop(sched-action)"},
 		[3]string{p + ".backup", "id i, datastore i=-1, reset b=false", "VMop(backup) + USE DATASTORE"},
 		[3]string{p + ".backupcancel", paramsID, "VMop(backup)"},
 	))
