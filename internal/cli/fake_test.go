@@ -165,6 +165,9 @@ func newFakeFlow(t *testing.T) *fakeFlow {
 			line, column := jsontree.Position(body, bytes.Index(body, []byte(`"refuse me"`)))
 			w.WriteHeader(400)
 			fmt.Fprintf(w, "KEY: 'cooldown' must be an Integer;\nat roles[0].cooldown, line %d column %d: expected an integer of at least 0", line, column)
+		case r.Header.Get("Accept") == "text/event-stream":
+			w.Header().Set("Content-Type", "text/event-stream")
+			http.ServeFile(w, r, filepath.Join("testdata", "docs", strings.ReplaceAll(strings.Trim(r.URL.Path, "/"), "/", ".")+".stream"))
 		case r.Method == http.MethodGet:
 			http.ServeFile(w, r, filepath.Join("testdata", "docs", strings.ReplaceAll(strings.Trim(r.URL.Path, "/"), "/", ".")+".json"))
 		case strings.Contains(string(body), `"instantiate"`), strings.Contains(string(body), `"clone"`), r.URL.Path == "/service_template":

@@ -49,15 +49,20 @@ func (c *call) request(method, path string, body any) ([]byte, error) {
 		return nil, err
 	}
 	answer, err := f.Do(c.ctx, method, path, body)
+	return answer, flowError(err)
+}
+
+// flowError gives an error of OneFlow the exit code of its HTTP status.
+func flowError(err error) error {
 	var refusal *client.Error
 	var conn *client.ConnError
 	switch {
 	case errors.As(err, &refusal):
-		return nil, &exitError{code: refusal.Code & 0xff, err: refusal}
+		return &exitError{code: refusal.Code & 0xff, err: refusal}
 	case errors.As(err, &conn):
-		return nil, &exitError{code: conn.FlowStatus() & 0xff, err: &flowConnError{conn}}
+		return &exitError{code: conn.FlowStatus() & 0xff, err: &flowConnError{conn}}
 	}
-	return answer, err
+	return err
 }
 
 // flowConnError words an error of transport as OneFlow's clients do.

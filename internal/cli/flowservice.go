@@ -17,8 +17,9 @@ func flowNoun() *noun {
 	n := &noun{cmd: "oneflow", alias: "flow", short: "Manage services", pool: servicePool, flow: true}
 	n.verbs = append([]verb{
 		n.flowList(serviceTable, func(d document) bool { return d.body.State != one.ServiceDone }),
-		n.flowTop(serviceTable, func(d document) bool { return d.body.State != one.ServiceDone }),
+		n.flowTop(serviceTable, func(d document) bool { return d.body.State != one.ServiceDone }, showService),
 		n.flowShow("service", showService),
+		eventsVerb(),
 		{
 			name: "delete", short: "Shut services down and delete them", args: []arg{selfs("service")}, example: "delete 7",
 			run: func(c *call) error {
@@ -228,9 +229,26 @@ func (n *noun) flowList(table documentTable, keep func(document) bool) verb {
 	return v
 }
 
-func (n *noun) flowTop(table documentTable, keep func(document) bool) verb {
+// flowTop lists documents again and again; where there is a panel to show it
+// does the same with one of them. Source: OneFlow reference §7.2.
+func (n *noun) flowTop(table documentTable, keep func(document) bool, show func(c *call, d document) error) verb {
 	v := n.topVerb()
+	if show != nil {
+		v.args = []arg{optional(self("service"))}
+		v.example += "\ntop web"
+		v.long = "With a service its panel is shown instead: the counters of its policies, and the VMs that come (↑) and go (↓)."
+	}
 	v.run = func(c *call) error {
+		if c.given(0) {
+			return c.again(func() error {
+				d, err := c.document(c.subjects()[0])
+				if err != nil {
+					return err
+				}
+				c.out.Clear()
+				return show(c, d)
+			})
+		}
 		l, err := c.layout()
 		if err != nil {
 			return err

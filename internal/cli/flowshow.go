@@ -46,6 +46,8 @@ type policy struct {
 
 type node struct {
 	DeployID number64 `json:"deploy_id"`
+	ScaleUp  number64 `json:"scale_up"`
+	Disposed number64 `json:"disposed"`
 	Info     *struct {
 		VM struct{ ID, UNAME, GNAME, NAME string }
 	} `json:"vm_info"`
@@ -144,12 +146,26 @@ func (c *call) showRole(p render.Panel, r role) error {
 	vm := func(name string, size int, left bool, value func(n node) string) render.Column[node] {
 		return render.Column[node]{Name: name, Size: size, Left: left, Value: value}
 	}
+	id := vm("VM_ID", 6, false, node.id)
+	id.Adjust = true
 	return render.Table[node]{Columns: []render.Column[node]{
-		vm("VM_ID", 6, false, func(n node) string { return n.DeployID.text("") }),
+		id,
 		vm("NAME", 24, true, func(n node) string { return n.vm().NAME }),
 		vm("USER", 15, true, func(n node) string { return n.vm().UNAME }),
 		vm("GROUP", 15, true, func(n node) string { return n.vm().GNAME }),
 	}}.Print(p.Screen, r.Nodes, render.Layout{})
+}
+
+// id is the VM's id, with an arrow while the VM comes or goes by scaling.
+func (n node) id() string {
+	switch id := n.DeployID.text(""); {
+	case n.Disposed != 0:
+		return "↓ " + id
+	case n.ScaleUp != 0:
+		return "↑ " + id
+	default:
+		return id
+	}
 }
 
 // vm is what is known of a node's VM, which may be nothing.

@@ -18,7 +18,7 @@ func flowTemplateNoun() *noun {
 	n := &noun{cmd: "oneflow-template", alias: "flow-template", short: "Manage templates of services", pool: serviceTemplatePool, flow: true}
 	all := func(document) bool { return true }
 	n.verbs = append([]verb{
-		n.flowList(serviceTemplateTable, all), n.flowTop(serviceTemplateTable, all), n.flowShow("service_template", showServiceTemplate),
+		n.flowList(serviceTemplateTable, all), n.flowTop(serviceTemplateTable, all, nil), n.flowShow("service_template", showServiceTemplate),
 		{
 			name: "create", short: "Register a template", args: []arg{file}, example: "create web.json", flags: func(f *pflag.FlagSet) { boolean(f, "json", "j", "print the whole answer") },
 			long: "The JSON comes from a file or from standard input.",

@@ -44,14 +44,10 @@ func (f *Flow) Do(ctx context.Context, method, path string, body any) ([]byte, e
 			return nil, fmt.Errorf("write request: %w", err)
 		}
 	}
-	req, err := http.NewRequestWithContext(ctx, method, strings.TrimRight(f.conf.Endpoint, "/")+path, bytes.NewReader(sent))
+	req, err := f.request(ctx, method, path, sent)
 	if err != nil {
-		return nil, fmt.Errorf("make request: %w", err)
+		return nil, err
 	}
-	user, password, _ := strings.Cut(f.conf.Session, ":")
-	req.SetBasicAuth(user, password)
-	req.Header.Set("User-Agent", UserAgent)
-	req.Header.Set("Content-Type", "application/json")
 	resp, err := f.http.Do(req)
 	if err != nil {
 		return nil, connError(f.addr, err)
@@ -65,6 +61,18 @@ func (f *Flow) Do(ctx context.Context, method, path string, body any) ([]byte, e
 		return nil, &Error{Code: resp.StatusCode, Msg: string(answer)}
 	}
 	return answer, nil
+}
+
+func (f *Flow) request(ctx context.Context, method, path string, sent []byte) (*http.Request, error) {
+	req, err := http.NewRequestWithContext(ctx, method, strings.TrimRight(f.conf.Endpoint, "/")+path, bytes.NewReader(sent))
+	if err != nil {
+		return nil, fmt.Errorf("make request: %w", err)
+	}
+	user, password, _ := strings.Cut(f.conf.Session, ":")
+	req.SetBasicAuth(user, password)
+	req.Header.Set("User-Agent", UserAgent)
+	req.Header.Set("Content-Type", "application/json")
+	return req, nil
 }
 
 // FlowText words a transport error as OneFlow's own client does.

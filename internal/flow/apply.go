@@ -166,16 +166,19 @@ func (f *Flow) perform(tx *store.Tx, x facts, plan *reconcile.Plan, now time.Tim
 			case err == nil:
 			case d.Op == reconcile.OpAct:
 				text := fmt.Sprintf("Role %s : VM %d error scheduling action; %s", d.Role, d.VM, errs.Text(err))
-				plan.Log = append(plan.Log, reconcile.Line{Severity: "E", Message: text})
+				refused := one.ServiceEvent{Type: one.EventRefused, Role: d.Role, VMs: []int{d.VM}}
+				plan.Log = append(plan.Log, reconcile.Line{Severity: "E", Message: text, Event: refused})
 			default:
 				return &refusal{do: d, err: err}
 			}
 		}
 		m := maker{f: f, tx: tx, x: x, owner: owner}
 		for i := range plan.Create {
-			if err := m.create(&plan.Create[i]); err != nil {
+			v, err := m.create(&plan.Create[i])
+			if err != nil {
 				return &refusal{create: i, err: err}
 			}
+			made(plan.Log, v)
 		}
 	}
 	put(tx, x.svc, plan, now.Unix())
@@ -216,20 +219,31 @@ type maker struct {
 }
 
 // create instantiates the VM template of a role. Source: OneFlow reference §2.6.
-func (m *maker) create(c *reconcile.Create) error {
+func (m *maker) create(c *reconcile.Create) (*one.VM, error) {
 	r, ok := m.x.spec.spec.Role(c.Role)
 	if !ok {
-		return fmt.Errorf("role %s is not in the template", c.Role)
+		return nil, fmt.Errorf("role %s is not in the template", c.Role)
 	}
 	extra := (*tmpl.Template)(nil)
 	if t, ok := m.tx.Templates.Get(r.TemplateID); ok && r.Contents.Kind == jsontree.Object {
 		extra = spec.Attributes(m.resolve(r), t.Template)
 	}
 	extra = extra.With("SERVICE_ID", strconv.Itoa(m.x.svc.ID)).With("ROLE_NAME", r.Name)
-	_, err := m.f.cloud.CreateServiceVM(m.tx, m.owner, cloud.ServiceVM{
+	v, err := m.f.cloud.CreateServiceVM(m.tx, m.owner, cloud.ServiceVM{
 		Service: m.x.svc.ID, Role: r.Name, Name: m.f.vmName(m.x.doc, r.Name, c.Number), Template: r.TemplateID, Extra: extra, Hold: c.Hold,
 	})
-	return core("one.template.instantiate", err)
+	return v, core("one.template.instantiate", err)
+}
+
+// made gives the event that tells of a new VM its id.
+func made(log []reconcile.Line, v *one.VM) {
+	for i := range log {
+		e := &log[i].Event
+		if e.Type == one.EventVMsMade && e.Role == v.Role && len(e.VMs) < e.Count {
+			e.VMs = append(e.VMs, v.ID)
+			return
+		}
+	}
 }
 
 // vmName makes the name of a VM.

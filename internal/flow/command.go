@@ -27,9 +27,24 @@ func (f *Flow) command(ctx context.Context, who auth.Caller, id int, give func(t
 		if err != nil {
 			return err
 		}
+		for i := range plan.Log {
+			asked(&plan.Log[i].Event, who.Name)
+		}
 		put(tx, x.svc, &plan, now.Unix())
 		return nil
 	})
+}
+
+// asked notes who gave the command that an event follows from.
+func asked(e *one.ServiceEvent, user string) {
+	switch e.Type {
+	case one.EventState, one.EventRoles:
+		e.By = user
+	case one.EventScaling:
+		if e.Cause == one.CauseUser {
+			e.By = user
+		}
+	}
 }
 
 // managed returns a service that the caller may manage.
@@ -50,9 +65,7 @@ func put(tx *store.Tx, old *one.Service, plan *reconcile.Plan, now int64) {
 	if plan.Service != nil {
 		s = *plan.Service
 	}
-	for _, l := range plan.Log {
-		addLog(tx, &s, now, l.Severity, l.Message)
-	}
+	addLog(tx, &s, now, plan.Log...)
 	if plan.Service != nil || len(plan.Log) > 0 {
 		tx.PutService(&s)
 	}

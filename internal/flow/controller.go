@@ -42,8 +42,9 @@ type live struct {
 }
 
 // Run reconciles services until ctx is done, in every term in which this member
-// leads.
+// leads. It is to be run once; when it returns nobody is kept waiting any more.
 func (f *Flow) Run(ctx context.Context) error {
+	defer f.end()
 	return f.store.Lead(ctx, func(ctx context.Context, _ store.Term) error { return f.lead(ctx) })
 }
 

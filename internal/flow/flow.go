@@ -9,9 +9,11 @@
 package flow
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/trifid-cloud/trifid/internal/agentapi"
@@ -52,6 +54,10 @@ type Flow struct {
 	now     func() time.Time
 	set     reconcile.Settings
 	specs   specCache
+	watches atomic.Int64 // of events
+	// life ends with Run, and with it the waiting of those who watch events.
+	life context.Context
+	end  context.CancelFunc
 
 	mu   sync.Mutex
 	term *term // nil while this member does not lead
@@ -69,7 +75,9 @@ func New(o Options) *Flow {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	life, end := context.WithCancel(context.Background())
 	return &Flow{
+		life: life, end: end,
 		store: o.Store, cloud: o.Cloud, cfg: o.Config, monitor: o.Monitor, log: o.Log, now: o.Now,
 		set: reconcile.Settings{
 			DefaultCooldown: o.Config.DefaultCooldown.Std(), MinInterval: o.Config.MinInterval.Std(), Deadline: o.Deadline,

@@ -9,6 +9,7 @@ import (
 	"github.com/trifid-cloud/trifid/internal/auth"
 	"github.com/trifid-cloud/trifid/internal/errs"
 	"github.com/trifid-cloud/trifid/internal/flow/jsontree"
+	"github.com/trifid-cloud/trifid/internal/flow/reconcile"
 	"github.com/trifid-cloud/trifid/internal/flow/spec"
 	"github.com/trifid-cloud/trifid/internal/one"
 	"github.com/trifid-cloud/trifid/internal/store"
@@ -120,8 +121,8 @@ func allocated(tree jsontree.Value, start int64) jsontree.Value {
 
 // makeNetworks makes the networks of a service that it is to have of its own,
 // with the caller's rights, and returns the template with their ids.
-func (f *Flow) makeNetworks(tx *store.Tx, who auth.Caller, service int, tree jsontree.Value) (jsontree.Value, error) {
 // Source: OneFlow reference §2.5.
+func (f *Flow) makeNetworks(tx *store.Tx, who auth.Caller, service int, tree jsontree.Value) (jsontree.Value, error) {
 	s, err := spec.Read(tree)
 	if err != nil {
 		return tree, err
@@ -142,7 +143,6 @@ func (f *Flow) makeNetworks(tx *store.Tx, who auth.Caller, service int, tree jso
 	return spec.WithNetworkIDs(tree, ids), nil
 }
 
-// leaveFailed stores a service whose networks could not be made.
 // makeNetwork makes a network of a template, or reserves one from another.
 func (f *Flow) makeNetwork(tx *store.Tx, who auth.Caller, n spec.Network, name string) (int, error) {
 	method := "one.vn.reserve"
@@ -162,22 +162,12 @@ func (f *Flow) makeNetwork(tx *store.Tx, who auth.Caller, n spec.Network, name s
 	return id, core(method, err)
 }
 
+// leaveFailed stores a service whose networks could not be made.
 func leaveFailed(tx *store.Tx, s *one.Service, now int64, why error) {
 	s.State = one.ServiceFailedDeploying
-	addLog(tx, s, now, "E", errs.Text(why))
-	addLog(tx, s, now, "I", "New state: "+s.State.String())
+	entered := one.ServiceEvent{Type: one.EventState, Was: one.ServicePending.String(), State: s.State.String()}
+	addLog(tx, s, now,
+		reconcile.Line{Severity: "E", Message: errs.Text(why), Event: one.ServiceEvent{Type: one.EventRefused}},
+		reconcile.Line{Severity: "I", Message: "New state: " + s.State.String(), Event: entered})
 	tx.PutService(s)
-}
-
-// maxLog is how many entries the log of a service keeps.
-const maxLog = 50
-
-// addLog adds an entry to a service's log and drops the oldest one beyond the
-// bound; s is the version to be stored. Source: OneFlow reference §1.6.
-func addLog(tx *store.Tx, s *one.Service, now int64, severity, message string) {
-	tx.PutServiceLog(&one.ServiceLog{Service: s.ID, Seq: s.LogSeq, Time: now, Severity: severity, Message: message})
-	if old := s.LogSeq - maxLog; old >= 0 {
-		tx.DeleteServiceLog(s.ID, old)
-	}
-	s.LogSeq++
 }

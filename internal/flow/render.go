@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"slices"
 	"strconv"
 
 	"github.com/trifid-cloud/trifid/internal/config"
@@ -60,28 +61,28 @@ func (r renderer) body(x facts) jsontree.Value {
 	body := x.spec.tree.With("name", jsontree.Str(x.doc.Name))
 	items := x.spec.tree.Get("roles").Items
 	roles := make([]jsontree.Value, len(items))
-	nodes := map[string][]jsontree.Value{}
+	vms := map[string][]*one.VM{}
 	for id := range x.st.ServiceVMs.Of(x.svc.ID) {
 		if v, ok := x.st.VMs.Get(id); ok {
-			nodes[v.Role] = append(nodes[v.Role], node(v))
+			vms[v.Role] = append(vms[v.Role], v)
 		}
 	}
 	for i, t := range items {
 		roles[i] = t
 		if i < len(x.svc.Roles) && i < len(x.spec.spec.Roles) {
-			roles[i] = r.role(t, &x.spec.spec.Roles[i], &x.svc.Roles[i], nodes[x.svc.Roles[i].Name])
+			roles[i] = r.role(t, &x.spec.spec.Roles[i], &x.svc.Roles[i], vms[x.svc.Roles[i].Name])
 		}
 	}
 	body = spec.WithRoles(body, roles).With("start_time", jsontree.Int(x.svc.StartTime)).With("state", jsontree.Int(x.svc.State))
 	var log []jsontree.Value
-	for e := range x.st.ServiceLog(x.svc.ID) {
+	for _, e := range messages(x.st, x.svc.ID) {
 		log = append(log, jsontree.Obj(jsontree.F("timestamp", jsontree.Int(e.Time)), jsontree.F("severity", jsontree.Str(e.Severity)),
 			jsontree.F("message", jsontree.Str(e.Message))))
 	}
 	return body.With("log", jsontree.List(log...))
 }
 
-func (r renderer) role(t jsontree.Value, s *spec.Role, role *one.Role, nodes []jsontree.Value) jsontree.Value {
+func (r renderer) role(t jsontree.Value, s *spec.Role, role *one.Role, vms []*one.VM) jsontree.Value {
 	out := t.With("cardinality", jsontree.Int(role.Cardinality))
 	if items := t.Get("elasticity_policies").Items; len(items) > 0 {
 		out = out.With("elasticity_policies", r.policies(items, s, role))
@@ -106,6 +107,10 @@ func (r renderer) role(t jsontree.Value, s *spec.Role, role *one.Role, nodes []j
 	}
 	if role.State == one.RoleScaling || role.State == one.RoleFailedScaling {
 		out = out.With("scale_way", jsontree.Int(role.ScaleWay))
+	}
+	nodes := make([]jsontree.Value, len(vms))
+	for i, v := range vms {
+		nodes[i] = node(v, role)
 	}
 	return out.With("nodes", jsontree.List(nodes...))
 }
@@ -135,13 +140,22 @@ func (r renderer) policies(items []jsontree.Value, s *spec.Role, role *one.Role)
 	return jsontree.List(out...)
 }
 
-// node is a VM as its service shows it.
-func node(v *one.VM) jsontree.Value {
+// node is a VM as its service shows it. While the role scales it says, as up to
+// release 5.10, whether the VM is new or on its way out.
+func node(v *one.VM, role *one.Role) jsontree.Value {
 	info := jsontree.Obj(
 		jsontree.F("ID", text(v.ID)), jsontree.F("UID", text(v.UID)), jsontree.F("GID", text(v.GID)),
 		jsontree.F("UNAME", jsontree.Str(v.UName)), jsontree.F("GNAME", jsontree.Str(v.GName)), jsontree.F("NAME", jsontree.Str(v.Name)),
 	)
-	return jsontree.Obj(jsontree.F("deploy_id", jsontree.Int(v.ID)), jsontree.F("vm_info", jsontree.Obj(jsontree.F("VM", info))))
+	out := []jsontree.Field{jsontree.F("deploy_id", jsontree.Int(v.ID)), jsontree.F("vm_info", jsontree.Obj(jsontree.F("VM", info)))}
+	scaling := role.State == one.RoleScaling || role.State == one.RoleFailedScaling
+	switch {
+	case slices.Contains(role.Leaving, v.ID):
+		out = append(out, jsontree.F("disposed", jsontree.Str("1")))
+	case scaling && role.ScaleWay == 0 && v.ID > role.NewAfter:
+		out = append(out, jsontree.F("scale_up", jsontree.Str("1")))
+	}
+	return jsontree.Obj(out...)
 }
 
 // text is a number as the core shows it: a string.

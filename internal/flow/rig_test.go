@@ -197,7 +197,9 @@ func (b *bench) describe(id int) string {
 func (b *bench) log(id int) []string {
 	var out []string
 	for e := range b.st.View().ServiceLog(id) {
-		out = append(out, e.Severity+" "+e.Message)
+		if e.Message != "" {
+			out = append(out, e.Severity+" "+e.Message)
+		}
 	}
 	return out
 }

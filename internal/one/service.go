@@ -88,7 +88,9 @@ type ServiceLog struct {
 	Service, Seq int
 	Time         int64 // epoch seconds
 	Severity     string
-	Message      string
+	// Message is the original's; "" of an event that its log does not have.
+	Message string
+	Event   *ServiceEvent `json:",omitempty"`
 }
 
 // ServiceState is the state of a service.

@@ -75,3 +75,13 @@ func RawJSON(s *Screen, raw []byte) error {
 	s.Println(out.String())
 	return s.Err()
 }
+
+// RawJSONLine prints JSON text on one line.
+func RawJSONLine(s *Screen, raw []byte) error {
+	var out bytes.Buffer
+	if err := json.Compact(&out, raw); err != nil {
+		return fmt.Errorf("read JSON: %w", err)
+	}
+	s.Println(out.String())
+	return s.Err()
+}

@@ -53,7 +53,7 @@ func Scale(in Input, role string, cardinality int, force bool) (Plan, error) {
 		if why := outside(cardinality, &limits); why != "" {
 			return refuse("Can't scale service %d: %s", p.s.ID, why)
 		}
-		p.startScaling(r, cardinality, p.cooldown(s, nil).Milliseconds())
+		p.startScaling(r, cardinality, p.cooldown(s, nil).Milliseconds(), one.ServiceEvent{Cause: one.CauseUser})
 		return nil
 	})
 }

@@ -10,7 +10,7 @@ import (
 func (p *planner) awaitNets() {
 	switch p.in.Nets {
 	case NetsBroken:
-		p.log("E", "A network of the service is in ERROR, or does not exist")
+		p.fault(one.EventFailed, "", noVM, "A network of the service is in ERROR, or does not exist")
 		p.enter(one.ServiceFailedDeployingNets)
 	case NetsReady:
 		if p.in.Spec.Hold && len(p.s.Roles) > 0 {
@@ -64,7 +64,8 @@ func (p *planner) failHopeless() {
 	}
 	if waiting >= 0 && !p.moved {
 		r := &p.s.Roles[waiting]
-		p.failRole(r, one.RoleFailedDeploying, "Role %s : its parents are never RUNNING", r.Name)
+		p.fault(one.EventFailed, r.Name, noVM, "Role %s : its parents are never RUNNING", r.Name)
+		p.failRole(r, one.RoleFailedDeploying)
 	}
 }
 
@@ -115,14 +116,15 @@ func (p *planner) deployRole(r *one.Role) {
 			up = false
 			d := Do{VM: m.ID, Op: OpRelease}
 			if text, ok := p.refused(d); ok {
-				p.failRole(r, one.RoleFailedDeploying, "Role %s : Release failed for VM %d; %s", r.Name, m.ID, text)
+				p.fault(one.EventRefused, r.Name, m.ID, "Role %s : Release failed for VM %d; %s", r.Name, m.ID, text)
+				p.failRole(r, one.RoleFailedDeploying)
 				return
 			}
 			p.move(r, m, d)
 			continue
 		}
 		if m.failed() {
-			p.failRole(r, one.RoleFailedDeploying, "Role %s : VM %d is in state %s", r.Name, m.ID, one.StateString(m.State, m.LCM))
+			p.badVM(r, m, one.RoleFailedDeploying)
 			return
 		}
 		up = up && m.up(p.in.Spec.Gate)
@@ -131,7 +133,7 @@ func (p *planner) deployRole(r *one.Role) {
 	case up && p.fresh[r.Name] == 0:
 		p.enterRole(r, one.RoleRunning)
 	case p.late(r):
-		p.failRole(r, one.RoleFailedDeploying, "")
+		p.failRole(r, one.RoleFailedDeploying)
 	}
 }
 
@@ -142,12 +144,15 @@ var failures = map[one.RoleState]one.ServiceState{
 }
 
 // failRole puts a role and its service into a failed state.
-func (p *planner) failRole(r *one.Role, state one.RoleState, format string, args ...any) {
-	if format != "" {
-		p.log("E", format, args...)
-	}
+func (p *planner) failRole(r *one.Role, state one.RoleState) {
 	p.enterRole(r, state)
 	p.enter(failures[state])
+}
+
+// badVM fails a role because one of its machines did.
+func (p *planner) badVM(r *one.Role, m Machine, state one.RoleState) {
+	p.fault(one.EventFailed, r.Name, m.ID, "Role %s : VM %d is in state %s", r.Name, m.ID, one.StateString(m.State, m.LCM))
+	p.failRole(r, state)
 }
 
 // missing returns how many VMs a role lacks.
@@ -164,10 +169,12 @@ func (p *planner) fill(r *one.Role) bool {
 	}
 	for p.missing(r) > 0 && len(p.plan.Create) < p.in.Settings.PerStep {
 		if p.in.Refused.Create != "" && len(p.plan.Create) == p.in.Refused.CreateAfter {
-			p.failRole(r, state, "Error deploying role %s: Error instantiating VM Template %d in Role %s: %s", r.Name, p.of(r).TemplateID, r.Name, p.in.Refused.Create)
+			p.fault(one.EventRefused, r.Name, noVM, "Error deploying role %s: Error instantiating VM Template %d in Role %s: %s", r.Name, p.of(r).TemplateID, r.Name, p.in.Refused.Create)
+			p.failRole(r, state)
 			return false
 		}
 		p.plan.Create = append(p.plan.Create, Create{Role: r.Name, Number: r.LastVM, Hold: p.held(r)})
+		p.noteVM(one.EventVMsMade, r, noVM)
 		r.LastVM++
 		r.Made++
 		p.fresh[r.Name]++
@@ -193,7 +200,7 @@ func (p *planner) mend(r *one.Role) {
 			return false
 		}
 		if text, ok := p.refused(d); ok {
-			p.log("E", "Role %s : Retry failed for VM %d; %s", r.Name, id, text)
+			p.fault(one.EventRefused, r.Name, id, "Role %s : Retry failed for VM %d; %s", r.Name, id, text)
 			return false
 		}
 		return !p.move(r, m, d)

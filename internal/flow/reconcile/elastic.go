@@ -46,20 +46,20 @@ func (p *planner) adjust() {
 			return
 		}
 		if r.Cardinality < s.Min {
-			p.startScaling(r, s.Min, 0)
+			p.startScaling(r, s.Min, 0, one.ServiceEvent{Cause: one.CauseMinimum})
 			return
 		}
 	}
 }
 
 // try starts scaling to what a policy wants, if that is another cardinality
-// within the limits.
-func (p *planner) try(r *one.Role, s *spec.Role, pol *spec.Policy) bool {
+// within the limits; why tells which policy and why.
+func (p *planner) try(r *one.Role, s *spec.Role, pol *spec.Policy, why one.ServiceEvent) bool {
 	n := Target(r.Cardinality, s, pol)
 	if n == r.Cardinality || outside(n, s) != "" {
 		return false
 	}
-	p.startScaling(r, n, p.cooldown(s, pol).Milliseconds())
+	p.startScaling(r, n, p.cooldown(s, pol).Milliseconds(), why)
 	return true
 }
 
@@ -101,7 +101,7 @@ func (p *planner) scheduled(r *one.Role, s *spec.Role) bool {
 		if next, ok := dueAfter(pol, p.in.Now, p.in.Now); ok {
 			p.wake(next)
 		}
-		if p.try(r, s, pol) {
+		if p.try(r, s, pol, one.ServiceEvent{Cause: one.CauseSchedule, Policy: i, Rule: pol.StartTime + pol.Recurrence}) {
 			return true
 		}
 	}
@@ -153,7 +153,10 @@ func (p *planner) elastic(r *one.Role, s *spec.Role) bool {
 		if ev.True {
 			p.wake(p.in.Now.Add(interval))
 		}
-		if p.count(r, s, i, ev.True) && p.try(r, s, pol) {
+		why := one.ServiceEvent{
+			Cause: one.CausePolicy, Policy: i, Rule: pol.Expression, Evaluated: ev.Text, Evals: max(1, pol.PeriodNumber), Period: interval.Seconds(),
+		}
+		if p.count(r, s, i, ev.True) && p.try(r, s, pol, why) {
 			return true
 		}
 	}

@@ -16,7 +16,6 @@
 package reconcile
 
 import (
-	"fmt"
 	"reflect"
 	"slices"
 	"time"
@@ -114,8 +113,12 @@ type Create struct {
 	Hold   bool
 }
 
-// Line is a line of the service's log.
-type Line struct{ Severity, Message string }
+// Line is a line of the service's log: an event and, if the original's log has
+// it, its message. Of VMs that were created the event has no ids yet.
+type Line struct {
+	Severity, Message string
+	Event             one.ServiceEvent
+}
 
 // Plan is what to do, all in one transaction.
 type Plan struct {
@@ -189,10 +192,6 @@ func (p *planner) finish() Plan {
 	return p.plan
 }
 
-func (p *planner) log(severity, format string, args ...any) {
-	p.plan.Log = append(p.plan.Log, Line{severity, fmt.Sprintf(format, args...)})
-}
-
 // wake asks to look again at a time.
 func (p *planner) wake(at time.Time) {
 	if p.plan.Wake.IsZero() || at.Before(p.plan.Wake) {
@@ -205,8 +204,12 @@ func (p *planner) enter(state one.ServiceState) {
 	if p.s.State == state {
 		return
 	}
+	e := one.ServiceEvent{Type: one.EventState, Was: p.s.State.String(), State: state.String()}
+	if state == one.ServiceCooldown {
+		e.Role, e.Cooldown = p.s.ScalingRole, float64(p.s.Cooldown)/1000
+	}
 	p.s.State, p.s.Since, p.moved = state, p.now, true
-	p.log("I", "New state: %s", state)
+	p.log(e, "New state: %s", state)
 }
 
 // enterRole puts a role into a state.
@@ -215,6 +218,7 @@ func (p *planner) enterRole(r *one.Role, state one.RoleState) {
 		return
 	}
 	r.State, r.Since, p.moved = state, p.now, true
+	p.noteRole(r)
 }
 
 var noSpec spec.Role
@@ -289,6 +293,9 @@ func (p *planner) account() {
 		gone := r.Made - len(live)
 		asked := len(r.Leaving)
 		alive := func(id int) bool { return find(live, id) >= 0 }
+		if gone > 0 {
+			p.noteGone(r, gone, alive)
+		}
 		r.Leaving = keep(r.Leaving, alive)
 		r.Retry = keep(r.Retry, alive)
 		r.Made = len(live)
@@ -309,7 +316,8 @@ func (p *planner) account() {
 // shrink lowers the cardinality of a role to what is there.
 func (p *planner) shrink(r *one.Role, to int) {
 	if to = max(0, to); to < r.Cardinality {
-		p.log("I", "Role %s scaling down from %d to %d nodes", r.Name, r.Cardinality, to)
+		e := one.ServiceEvent{Type: one.EventScaling, Role: r.Name, From: r.Cardinality, To: to, Cause: one.CauseGone}
+		p.log(e, "Role %s scaling down from %d to %d nodes", r.Name, r.Cardinality, to)
 		r.Cardinality = to
 	}
 }
@@ -358,7 +366,7 @@ func (p *planner) chown() {
 		}
 		d := Do{VM: m.ID, Op: OpChown}
 		if text, ok := p.refused(d); ok {
-			p.log("E", "Chown operation failed for VM %d; %s", m.ID, text)
+			p.fault(one.EventRefused, m.Role, m.ID, "Chown operation failed for VM %d; %s", m.ID, text)
 			continue
 		}
 		if !p.do(d) {
@@ -376,7 +384,7 @@ func (p *planner) late(r *one.Role) bool {
 	}
 	end := time.UnixMilli(r.Since).Add(p.in.Settings.Deadline)
 	if !p.in.Now.Before(end) {
-		p.log("E", "Role %s is still %s after %s", r.Name, r.State, p.in.Settings.Deadline)
+		p.fault(one.EventFailed, r.Name, noVM, "Role %s is still %s after %s", r.Name, r.State, p.in.Settings.Deadline)
 		return true
 	}
 	p.wake(end)

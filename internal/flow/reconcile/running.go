@@ -39,14 +39,15 @@ func (p *planner) watch() {
 	}
 }
 
-// startScaling sets a role's cardinality and begins to bring its machines there.
-// cooldown is in milliseconds. Source: OneFlow reference §3.5.
-func (p *planner) startScaling(r *one.Role, cardinality int, cooldown int64) {
+// startScaling sets a role's cardinality and begins to bring its machines there;
+// why tells the cause. cooldown is in milliseconds. Source: OneFlow reference §3.5.
+func (p *planner) startScaling(r *one.Role, cardinality int, cooldown int64, why one.ServiceEvent) {
 	way, word := 0, "up"
 	if cardinality < r.Cardinality {
 		way, word = 1, "down"
 	}
-	p.log("I", "Role %s scaling %s from %d to %d nodes", r.Name, word, r.Cardinality, cardinality)
+	why.Type, why.Role, why.From, why.To = one.EventScaling, r.Name, r.Cardinality, cardinality
+	p.log(why, "Role %s scaling %s from %d to %d nodes", r.Name, word, r.Cardinality, cardinality)
 	r.Cardinality, r.ScaleWay, r.Policies, r.NewAfter = cardinality, way, nil, -1
 	for _, m := range p.live[r.Name] {
 		r.NewAfter = max(r.NewAfter, m.ID)
@@ -86,7 +87,7 @@ func (p *planner) scale() {
 			continue
 		}
 		if m.failed() && !has(r.Retry, m.ID) {
-			p.failRole(r, one.RoleFailedScaling, "Role %s : VM %d is in state %s", r.Name, m.ID, one.StateString(m.State, m.LCM))
+			p.badVM(r, m, one.RoleFailedScaling)
 			return
 		}
 		done = done && m.up(p.in.Spec.Gate)
@@ -98,7 +99,7 @@ func (p *planner) scale() {
 		p.enterRole(r, one.RoleCooldown)
 		p.enter(one.ServiceCooldown)
 	case p.late(r):
-		p.failRole(r, one.RoleFailedScaling, "")
+		p.failRole(r, one.RoleFailedScaling)
 	}
 }
 

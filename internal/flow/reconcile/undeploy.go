@@ -109,7 +109,7 @@ func (p *planner) undeployRole(r *one.Role) {
 		r.Leaving, r.Retry = nil, nil
 		p.enterRole(r, one.RoleDone)
 	case p.late(r):
-		p.failRole(r, one.RoleFailedUndeploying, "")
+		p.failRole(r, one.RoleFailedUndeploying)
 	}
 }
 
@@ -122,14 +122,16 @@ func (p *planner) stop(r *one.Role, m Machine, failure one.RoleState) bool {
 			d.Op = OpStopHard
 		}
 		if text, ok := p.refused(d); ok {
-			p.log("E", "Role %s : Terminate failed for VM %d; %s", r.Name, m.ID, text)
-			p.failRole(r, failure, "Error undeploying role %s: Error undeploying nodes for role `%s`", r.Name, r.Name)
+			p.fault(one.EventRefused, r.Name, m.ID, "Role %s : Terminate failed for VM %d; %s", r.Name, m.ID, text)
+			p.fault(one.EventFailed, r.Name, noVM, "Error undeploying role %s: Error undeploying nodes for role `%s`", r.Name, r.Name)
+			p.failRole(r, failure)
 			return false
 		}
 		if !p.do(d) {
 			return false
 		}
 	}
+	p.noteVM(one.EventVMsEnding, r, m.ID)
 	at, _ := slices.BinarySearch(r.Leaving, m.ID)
 	r.Leaving = slices.Insert(r.Leaving, at, m.ID)
 	return true
@@ -150,7 +152,8 @@ func (p *planner) stuck(r *one.Role, failure one.RoleState) bool {
 	for _, m := range p.live[r.Name] {
 		asked := has(r.Leaving, m.ID) && !m.ending() && !slices.ContainsFunc(p.plan.Do, func(d Do) bool { return d.VM == m.ID })
 		if asked {
-			p.failRole(r, failure, "Role %s : VM %d did not terminate, it is in state %s", r.Name, m.ID, one.StateString(m.State, m.LCM))
+			p.fault(one.EventFailed, r.Name, m.ID, "Role %s : VM %d did not terminate, it is in state %s", r.Name, m.ID, one.StateString(m.State, m.LCM))
+			p.failRole(r, failure)
 			return true
 		}
 	}
@@ -164,7 +167,7 @@ func (p *planner) stopStrays() {
 		if p.role(m.Role) == nil && !m.ending() {
 			d := Do{VM: m.ID, Op: OpStopHard}
 			if text, ok := p.refused(d); ok {
-				p.log("E", "VM %d of no role did not terminate; %s", m.ID, text)
+				p.fault(one.EventRefused, m.Role, m.ID, "VM %d of no role did not terminate; %s", m.ID, text)
 				p.enter(one.ServiceFailedUndeploying)
 				return
 			}
@@ -197,7 +200,7 @@ func (p *planner) drop() {
 	case len(p.in.Machines) > 0: // never drop the record while a machine exists
 		p.startUndeploy()
 	case p.in.Refused.Drop != "":
-		p.log("E", "Error deleting the networks of the service: %s", p.in.Refused.Drop)
+		p.fault(one.EventRefused, "", noVM, "Error deleting the networks of the service: %s", p.in.Refused.Drop)
 		p.enter(one.ServiceFailedUndeployingNets)
 	default:
 		p.plan.Drop = true

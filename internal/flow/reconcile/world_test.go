@@ -30,6 +30,7 @@ type world struct {
 	averages map[string]float64 // "role/ATTR"
 	nets     Nets
 	lines    []string
+	events   []one.ServiceEvent
 	settings Settings
 	// refuseCreate and refuse decide what is refused.
 	refuseCreate func() bool
@@ -102,7 +103,10 @@ func (w *world) command(f func(Input) (Plan, error)) error {
 
 func (w *world) store(p *Plan) {
 	for _, l := range p.Log {
-		w.lines = append(w.lines, l.Severity+" "+l.Message)
+		if l.Message != "" {
+			w.lines = append(w.lines, l.Severity+" "+l.Message)
+		}
+		w.events = append(w.events, l.Event)
 	}
 	if p.Service != nil {
 		b, err := json.Marshal(p.Service)
@@ -225,6 +229,7 @@ func (w *world) check(in *Input, p *Plan) {
 		}
 	}
 	w.checkStops(in, s, p)
+	w.checkEvents(in, s, p)
 }
 
 // checkParents: in straight deployment nobody comes before its parents.

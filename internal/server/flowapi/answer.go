@@ -24,14 +24,24 @@ var (
 type answer struct {
 	status int
 	doc    jsontree.Value
+	// typ is the media type of the routes that the original does not have.
+	typ string
+	// stream, if there is one, sends the answer as it comes to pass.
+	stream func()
 }
+
+const typeJSON = "application/json"
 
 var done = answer{status: http.StatusNoContent}
 
 // shown answers with a document that was asked for, made with one that is new.
-func shown(doc jsontree.Value, err error) (answer, error) { return answer{http.StatusOK, doc}, err }
+func shown(doc jsontree.Value, err error) (answer, error) {
+	return answer{status: http.StatusOK, doc: doc}, err
+}
 
-func made(doc jsontree.Value, err error) (answer, error) { return answer{http.StatusCreated, doc}, err }
+func made(doc jsontree.Value, err error) (answer, error) {
+	return answer{status: http.StatusCreated, doc: doc}, err
+}
 
 // refusal is an error of the request itself: its status and its text.
 type refusal struct {
@@ -113,6 +123,13 @@ func (a *API) refuse(w http.ResponseWriter, r *http.Request, status int, text st
 }
 
 func (a *API) answer(w http.ResponseWriter, r *http.Request, out answer) {
+	if out.stream != nil {
+		out.stream()
+		return
+	}
+	if out.typ != "" {
+		w.Header().Set("Content-Type", out.typ)
+	}
 	var text []byte
 	if out.doc.Kind != jsontree.Null {
 		text = out.doc.Pretty(nil)

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"runtime/debug"
+	"time"
 
 	"github.com/trifid-cloud/trifid/internal/auth"
 	"github.com/trifid-cloud/trifid/internal/cloud"
@@ -22,6 +23,9 @@ type Options struct {
 	Cloud *cloud.Cloud
 	Flow  *flow.Flow
 	Log   *slog.Logger
+	// Heartbeat is how often a stream of events shows that it is alive, and looks
+	// whether the client still may read it; default 15 s.
+	Heartbeat time.Duration
 }
 
 // API serves users of services. It is an http.Handler.
@@ -29,12 +33,16 @@ type API struct {
 	cloud *cloud.Cloud
 	flow  *flow.Flow
 	log   *slog.Logger
+	beat  time.Duration
 	mux   *http.ServeMux
 }
 
 // New returns the face.
 func New(o Options) *API {
-	a := &API{cloud: o.Cloud, flow: o.Flow, log: o.Log, mux: http.NewServeMux()}
+	a := &API{cloud: o.Cloud, flow: o.Flow, log: o.Log, beat: o.Heartbeat, mux: http.NewServeMux()}
+	if a.beat == 0 {
+		a.beat = 15 * time.Second
+	}
 	if a.log == nil {
 		a.log = slog.New(slog.DiscardHandler)
 	}
@@ -59,7 +67,8 @@ type request struct {
 }
 
 // routes is every route there is. A route that only old versions had is kept:
-// clients of them stopped working when it went. Source: OneFlow reference §1.2, §10.1.
+// clients of them stopped working when it went. Those that the original does not
+// have are the last. Source: OneFlow reference §1.2, §10.1.
 var routes = []struct {
 	pattern string
 	run     handler
@@ -82,6 +91,7 @@ var routes = []struct {
 	{"PUT /service_template/{id}", updateTemplate},
 	{"DELETE /service_template/{id}", deleteTemplate},
 	{"POST /service_template/{id}/action", templateAction},
+	{"GET /service/{id}/events", serviceEvents},
 }
 
 // ServeHTTP answers a user. Who asks is settled before what is asked for.

@@ -71,7 +71,7 @@ func (a *API) serve(q *request) (status int) {
 		}
 		return q.done(t.done)
 	case t.watch != nil && q.Method == http.MethodGet:
-		if strings.Contains(q.Header.Get("Accept"), typeEvents) {
+		if httpd.WantsEvents(q.Request) {
 			return q.stream(&guest)
 		}
 		if revision, ok := lookup(q.URL.RawQuery, "watch"); ok {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/trifid-cloud/trifid/internal/gate"
+	"github.com/trifid-cloud/trifid/internal/server/httpd"
 )
 
 // poll answers once the document is another than that of a revision, or with 304
@@ -18,7 +19,7 @@ func (q *request) poll(u *gate.Guest, revision string) int {
 	}
 	defer w.Stop()
 	q.waited = true
-	q.stay(q.api.opts.MaxWait + q.api.opts.Heartbeat)
+	httpd.Hold(q.w, q.api.opts.MaxWait+q.api.opts.Heartbeat)
 	limit := time.NewTimer(q.api.opts.MaxWait)
 	defer limit.Stop()
 	for {
@@ -51,17 +52,6 @@ func (q *request) again() (*gate.Document, error) {
 	return q.route.show(q, &u)
 }
 
-// stay lifts the deadline for reading the request, which is over and would end
-// the waiting, and sets that for the answer.
-func (q *request) stay(write time.Duration) {
-	control := http.NewResponseController(q.w)
-	// A writer that has no deadlines, as those of tests, needs none lifted.
-	_ = control.SetReadDeadline(time.Time{})
-	_ = control.SetWriteDeadline(time.Now().Add(write))
-}
-
-const typeEvents = "text/event-stream"
-
 // stream sends the document as an event, and again whenever it has changed, until
 // the client goes. An event's id is the document's revision; a client that comes
 // back with it in Last-Event-ID, or as watch, gets only what is new.
@@ -80,33 +70,26 @@ func (q *request) stream(u *gate.Guest) int {
 	if last == "" {
 		last = revisionOf(q.query("watch"))
 	}
-	h := q.w.Header()
-	h.Set("Content-Type", typeEvents)
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Accel-Buffering", "no") // nginx passes it on at once
+	out := httpd.NewStream(q.w, q.api.opts.Heartbeat)
 	beat := time.NewTicker(q.api.opts.Heartbeat)
 	defer beat.Stop()
-	control := http.NewResponseController(q.w)
-	text := []byte(":\n\n") // so that the client knows at once that it is heard
+	send := true // at once, so that the client knows that it is heard
 	for {
+		var news []byte
 		if doc.Revision != last {
 			last = doc.Revision
-			text = append(append(append(append([]byte("id: "), last...), "\ndata: "...), doc.JSON...), "\n\n"...)
+			news = httpd.Event(nil, last, "", doc.JSON)
 		}
-		if len(text) > 0 {
-			q.stay(q.api.opts.Heartbeat)
-			if _, err := q.w.Write(text); err != nil {
-				return statusGone
-			}
-			if err := control.Flush(); err != nil {
+		if send || news != nil {
+			if err := out.Send(news); err != nil {
 				return statusGone
 			}
 		}
-		text = nil
+		send = false
 		select {
 		case <-w.Changed():
 		case <-beat.C:
-			text = []byte(":\n\n")
+			send = true
 		case <-w.Over():
 			return http.StatusOK
 		case <-q.Context().Done():
