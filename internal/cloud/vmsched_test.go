@@ -155,7 +155,7 @@ func TestSchedActionsOfNewVMs(t *testing.T) {
 		t.Fatal(err)
 	}
 	v, _ := w.View().VM(id)
-	if got := v.UserTemplate.Text(); got != "COLOR=\"red\"" && got != "COLOR=\"red\"\n" {
+	if got := strings.TrimSpace(v.UserTemplate.Text()); got != `COLOR="red"` {
 		t.Errorf("user template %q", got)
 	}
 	if v.Template.Has("SCHED_ACTION") {
@@ -284,4 +284,29 @@ func TestRefusedScheduleLeavesNothing(t *testing.T) {
 	if !strings.Contains(all[0].Message, " : [resume] ") || !strings.Contains(all[0].Message, "RUNNING_VMS") {
 		t.Errorf("message %q", all[0].Message)
 	}
+}
+
+// FuzzSchedAction puts anything into a SCHED_ACTION vector: it is refused, or
+// becomes an action whose next time, if there is one, lies ahead.
+func FuzzSchedAction(f *testing.F) {
+	f.Add("hold", "+60", "0", "1,3", "1", "5", int64(1_700_000_000))
+	f.Add("delete", "253402300799", "2", "365", "2", "253402300799", int64(0))
+	f.Add("resume", "0", "3", "168", "0", "", int64(1<<40))
+	f.Add("", "++", "-1", ",", "3", "-1", int64(-1))
+	f.Fuzz(func(t *testing.T, action, when, repeat, days, endType, endValue string, now int64) {
+		v := tmpl.Vector{}.With("ACTION", action).With("TIME", when).With("REPEAT", repeat).With("DAYS", days).
+			With("END_TYPE", endType).With("END_VALUE", endValue)
+		a, err := readSchedAction(newSchedAction, v, worldTime.Unix())
+		if err != nil {
+			return
+		}
+		if _, err := schedulable(a.Action); err != nil || a.Time < 0 || a.Time > maxSchedTime+worldTime.Unix() || a.First != a.Time || a.Done != -1 {
+			t.Fatalf("%+v", a)
+		}
+		now = min(max(now, a.Time), maxSchedTime) // what is done is due
+		n := a.Ran(time.Unix(now, 0).UTC())
+		if n.Done != now || n.Pending() != (n.Time > now) || n.Pending() && n.EndType == one.EndDate && n.Time > n.EndValue {
+			t.Fatalf("after %d: %+v", now, n)
+		}
+	})
 }

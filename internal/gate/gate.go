@@ -142,7 +142,7 @@ func (g *Gate) Run(ctx context.Context) error {
 		case err != nil:
 			return fmt.Errorf("follow changes for the guests: %w", err)
 		default:
-			g.hub.wake(commit.Changes)
+			g.hub.wake(commit)
 		}
 	}
 }

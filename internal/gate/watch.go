@@ -92,14 +92,14 @@ func (h *hub) watchers() int {
 }
 
 // wake tells those whom the changes concern.
-func (h *hub) wake(changes []store.Change) {
+func (h *hub) wake(commit store.Commit) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.count == 0 {
 		return
 	}
-	for i := range changes {
-		subjectsOf(&changes[i], func(s subject) {
+	for i := range commit.Changes {
+		subjectsOf(commit.State, &commit.Changes[i], func(s subject) {
 			for w := range h.at[s] {
 				w.wake()
 			}
@@ -140,8 +140,9 @@ type subject struct {
 	id   int
 }
 
-// subjectsOf calls f with each subject whose document the change may alter.
-func subjectsOf(c *store.Change, f func(subject)) {
+// subjectsOf calls f with each subject whose document the change, which led to a
+// state, may alter.
+func subjectsOf(st *store.State, c *store.Change, f func(subject)) {
 	switch c.Kind {
 	case store.KindVM:
 		old, _ := c.Old.(*one.VM)
@@ -162,6 +163,10 @@ func subjectsOf(c *store.Change, f func(subject)) {
 			if v.VRouterID >= 0 && changed {
 				f(subject{subjectRouter, v.VRouterID})
 			}
+		}
+	case store.KindSchedule:
+		if v, ok := st.VM(int(c.ID)); ok && v.ServiceID >= 0 {
+			f(subject{subjectServiceExtended, v.ServiceID})
 		}
 	case store.KindService, store.KindDocument:
 		f(subject{subjectService, int(c.ID)})

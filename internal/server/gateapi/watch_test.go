@@ -94,6 +94,15 @@ func TestLongPollOfService(t *testing.T) {
 		t.Errorf("extended: %d %s", a.status, a.body)
 	}
 	w.watchers(1)
+	e = w.asking(w.web0, "/service?extended=1&watch="+revision(w.ask(w.web0, "GET", "/service?extended=1", "")))
+	w.watchers(2)
+	w.Do(func(tx *store.Tx) {
+		tx.PutSchedule(&one.Schedule{VM: w.web1.ID, Actions: []one.SchedAction{{ID: 4, Action: "hold", Time: 1900000000, Repeat: one.RepeatNone, Done: -1}}})
+	})
+	if a := w.got("scheduled", e); a.status != 200 || !strings.Contains(a.body, `"SCHED_ACTIONS":{"ID":"4"}`) {
+		t.Errorf("scheduled: %d %s", a.status, a.body)
+	}
+	w.watchers(1)
 	w.Do(func(tx *store.Tx) {
 		s, _ := tx.Services.Get(0)
 		n := *s
