@@ -2,8 +2,6 @@ package oneapi_test
 
 import (
 	"errors"
-	"flag"
-	"io/fs"
 	"os"
 	"slices"
 	"strings"
@@ -51,28 +49,6 @@ func TestCoverage(t *testing.T) {
 		if !t.Failed() {
 			t.Error("the table is not in order")
 		}
-	}
-}
-
-var update = flag.Bool("update", false, "rewrite docs/compat-xmlrpc.md")
-
-// The documentation of the methods is made from the table:
-// go test ./internal/server/oneapi -run Documentation -update.
-func TestDocumentation(t *testing.T) {
-	const path = "../../../docs/compat-xmlrpc.md"
-	want := "# XML-RPC methods\n\nMade from the table of methods; see internal/server/oneapi. Types: s string, i int, b boolean, I array of ints," +
-		"\nt and u strings that hold a template. The session comes first, surplus parameters are ignored.\n\n" + oneapi.Markdown()
-	if *update {
-		if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	got, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		t.Skip("NOT CHECKED: docs/compat-xmlrpc.md is not there yet")
-	}
-	if err != nil || string(got) != want {
-		t.Errorf("%s is not what the table says (%v): run the test with -update", path, err)
 	}
 }
 
