@@ -165,6 +165,13 @@ func newFakeFlow(t *testing.T) *fakeFlow {
 			line, column := jsontree.Position(body, bytes.Index(body, []byte(`"refuse me"`)))
 			w.WriteHeader(400)
 			fmt.Fprintf(w, "KEY: 'cooldown' must be an Integer;\nat roles[0].cooldown, line %d column %d: expected an integer of at least 0", line, column)
+		case strings.HasSuffix(r.URL.Path, "/simulate"):
+			if bytes.Contains(body, []byte(`oops`)) {
+				w.WriteHeader(400)
+				fmt.Fprint(w, "metrics, line 2 column 3: \"oops\": expected a number, nothing, or -")
+				return
+			}
+			http.ServeFile(w, r, filepath.Join("testdata", "docs", "service_template.3.simulate.json"))
 		case r.Header.Get("Accept") == "text/event-stream":
 			w.Header().Set("Content-Type", "text/event-stream")
 			http.ServeFile(w, r, filepath.Join("testdata", "docs", strings.ReplaceAll(strings.Trim(r.URL.Path, "/"), "/", ".")+".stream"))

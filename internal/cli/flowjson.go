@@ -16,8 +16,10 @@ type source struct{ name, text string }
 
 // source takes the text of the i-th argument, or of standard input or an editor
 // if that was not given, and refuses what is no JSON object before it is sent.
-func (c *call) source(i int, text string) (source, error) {
-	s := source{name: c.text(i), text: text}
+func (c *call) source(i int, text string) (source, error) { return readSource(c.text(i), text) }
+
+func readSource(name, text string) (source, error) {
+	s := source{name: name, text: text}
 	if s.name == "" || s.name == "-" {
 		s.name = "input"
 	}

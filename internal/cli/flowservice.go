@@ -20,6 +20,7 @@ func flowNoun() *noun {
 		n.flowTop(serviceTable, func(d document) bool { return d.body.State != one.ServiceDone }, showService),
 		n.flowShow("service", showService),
 		eventsVerb(),
+		simulateVerb("service", "simulate web load.csv\nsimulate web --until 24h --start '2026-01-31 00:00:00'\nsimulate web load.csv --template new.json --html web.html"),
 		{
 			name: "delete", short: "Shut services down and delete them", args: []arg{selfs("service")}, example: "delete 7",
 			run: func(c *call) error {

@@ -19,6 +19,7 @@ func flowTemplateNoun() *noun {
 	all := func(document) bool { return true }
 	n.verbs = append([]verb{
 		n.flowList(serviceTemplateTable, all), n.flowTop(serviceTemplateTable, all, nil), n.flowShow("service_template", showServiceTemplate),
+		simulateVerb("service_template", "simulate shop load.csv\nsimulate shop load.csv --boot 90s --svg shop.svg\nsimulate shop --until 24h"),
 		{
 			name: "create", short: "Register a template", args: []arg{file}, example: "create web.json", flags: func(f *pflag.FlagSet) { boolean(f, "json", "j", "print the whole answer") },
 			long: "The JSON comes from a file or from standard input.",

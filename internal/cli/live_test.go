@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -75,5 +77,42 @@ func TestFollowAgain(t *testing.T) {
 	}
 	if got := out.String(); strings.Count(got, "\n") != 3 || !strings.Contains(got, "one\n") || !strings.Contains(got, "two\n") {
 		t.Errorf("got\n%s", got)
+	}
+}
+
+// The picture and the page of a simulation stand by themselves.
+func TestSimulationFiles(t *testing.T) {
+	s := newStage(t)
+	for flag, golden := range map[string]string{"--svg": "simulate.svg", "--html": "simulate.html"} {
+		path := filepath.Join(t.TempDir(), golden)
+		var out, said bytes.Buffer
+		code := cli.Run(t.Context(), "oneflow-template", []string{"simulate", "3", "testdata/files/load.csv", flag, path}, cli.IO{
+			Out: &out, Err: &said, Getenv: func(name string) string { return s.env[name] },
+		})
+		if code != 0 {
+			t.Fatalf("%s: exit code %d: %s", flag, code, &said)
+		}
+		got, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		file := filepath.Join("testdata", golden)
+		if *update {
+			if err := os.WriteFile(file, got, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(got, want) {
+			t.Errorf("%s: got\n%s", golden, got)
+		}
+		for _, far := range []string{"<script", "href", "src=", "url(", "@import"} {
+			if bytes.Contains(got, []byte(far)) {
+				t.Errorf("%s refers to something outside: %s", golden, far)
+			}
+		}
 	}
 }

@@ -61,18 +61,14 @@ func ofStore(err error) bool {
 	return errors.As(err, &leader) || errors.As(err, &outcome) || errors.Is(err, store.ErrClosed)
 }
 
-// remember keeps what was evaluated. Changes that were counted meanwhile stay.
+// remember keeps what was evaluated.
 func (t *term) remember(id int, evals reconcile.Evals) {
 	if len(evals) == 0 {
 		return
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	l := t.of(id)
-	for k, e := range evals {
-		e.Changes = l.evals[k].Changes
-		l.evals[k] = e
-	}
+	t.of(id).evals.Remember(evals)
 }
 
 // refusal tells what of a plan was refused. What the plan had done is taken back

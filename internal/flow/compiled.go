@@ -5,7 +5,6 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/trifid-cloud/trifid/internal/expr"
 	"github.com/trifid-cloud/trifid/internal/flow/jsontree"
 	"github.com/trifid-cloud/trifid/internal/flow/spec"
 	"github.com/trifid-cloud/trifid/internal/one"
@@ -32,13 +31,9 @@ func compile(raw []byte) (*compiled, error) {
 		return nil, fmt.Errorf("read a stored service template: %w", err)
 	}
 	c := &compiled{raw: raw, tree: tree, spec: s, names: map[string][][]string{}}
-	for _, r := range s.Roles {
-		for _, p := range r.Policies {
-			var names []string
-			if e, err := expr.ParseElasticity(p.Expression); err == nil {
-				names = e.Names()
-			}
-			c.names[r.Name] = append(c.names[r.Name], names)
+	for i := range s.Roles {
+		if looks := s.Roles[i].Looks(); len(looks) > 0 {
+			c.names[s.Roles[i].Name] = looks
 		}
 	}
 	return c, nil

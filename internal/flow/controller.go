@@ -196,17 +196,17 @@ func (t *term) noteAttributes(st *store.State, v *one.VM, changed func(name stri
 	if err != nil || len(c.names[v.Role]) == 0 {
 		return false
 	}
-	any := false
-	for i, names := range c.names[v.Role] {
-		for _, name := range names {
-			if changed(name) {
-				t.changed(v.ServiceID, reconcile.Key{Role: v.Role, Index: i})
-				any = true
-				break
-			}
-		}
+	touched := reconcile.Touched(c.names[v.Role], changed)
+	if len(touched) == 0 {
+		return false
 	}
-	return any
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	evals := t.of(v.ServiceID).evals
+	for _, i := range touched {
+		evals.Change(reconcile.Key{Role: v.Role, Index: i})
+	}
+	return true
 }
 
 // takeSamples takes measurements into account: a policy is looked at when one of
@@ -271,16 +271,6 @@ func (t *term) wake() {
 	case t.kick <- struct{}{}:
 	default:
 	}
-}
-
-// changed counts a change of what a policy looks at.
-func (t *term) changed(id int, k reconcile.Key) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	l := t.of(id)
-	e := l.evals[k]
-	e.Changes++
-	l.evals[k] = e
 }
 
 func (t *term) resetEvals(id int) {

@@ -55,6 +55,8 @@ type Flow struct {
 	set     reconcile.Settings
 	specs   specCache
 	watches atomic.Int64 // of events
+	// simulations has a place taken for each that runs.
+	simulations chan struct{}
 	// life ends with Run, and with it the waiting of those who watch events.
 	life context.Context
 	end  context.CancelFunc
@@ -77,7 +79,7 @@ func New(o Options) *Flow {
 	}
 	life, end := context.WithCancel(context.Background())
 	return &Flow{
-		life: life, end: end,
+		life: life, end: end, simulations: make(chan struct{}, maxSimulations),
 		store: o.Store, cloud: o.Cloud, cfg: o.Config, monitor: o.Monitor, log: o.Log, now: o.Now,
 		set: reconcile.Settings{
 			DefaultCooldown: o.Config.DefaultCooldown.Std(), MinInterval: o.Config.MinInterval.Std(), Deadline: o.Deadline,

@@ -70,7 +70,7 @@ func checkService(text string) error {
 // patience bounds a wait: it is reached only when something is broken.
 const patience = time.Minute
 
-// The commands of the README's quick start do what it says, on a server of their own.
+// The commands of the README's quick start and of the guide's simulation do what these pages say, on a server of their own.
 func TestQuickStart(t *testing.T) {
 	script := ""
 	for _, b := range one(t, "README.md").blocks {
@@ -112,6 +112,39 @@ func TestQuickStart(t *testing.T) {
 			t.Fatalf("the service never runs:\n%s", out)
 		}
 		out = run("bin/trifid flow list --csv --list NAME,STAT\nbin/trifid vm list --csv")
+	}
+	run("bin/trifid flow-template delete shop") // the guide has another one of that name
+	checkSimulation(t, dir, run)
+}
+
+// checkSimulation runs the guide's example of a simulation and compares what it prints.
+func checkSimulation(t *testing.T, dir string, run func(script string) string) {
+	t.Helper()
+	const heading = "Try policies before they count"
+	blocks := map[string]string{}
+	for _, b := range one(t, "docs/guide.md").blocks {
+		if b.under == heading || b.language == "json" && strings.Contains(b.text, `"name": "shop"`) {
+			blocks[b.language] = b.text
+		}
+	}
+	for file, language := range map[string]string{"shop.json": "json", "load.csv": "csv"} {
+		if blocks[language] == "" {
+			t.Fatalf("docs/guide.md: no block of %s for %q", language, heading)
+		}
+		if err := os.WriteFile(filepath.Join(dir, file), []byte(blocks[language]), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	out := run("PATH=$PWD/bin:$PATH\ntrifid flow-template create shop.json >/dev/null\n" + strings.ReplaceAll(blocks["sh"], "oneflow-template", "trifid flow-template"))
+	var lines []string
+	for line := range strings.Lines(out) {
+		lines = append(lines, strings.TrimRight(line, " \n"))
+	}
+	if got := strings.Join(lines, "\n") + "\n"; got != blocks[""] {
+		t.Errorf("docs/guide.md, %q: it prints\n%s", heading, got)
+	}
+	if page, err := os.ReadFile(filepath.Join(dir, "shop.html")); err != nil || !strings.Contains(string(page), "</svg>") {
+		t.Errorf("docs/guide.md, %q: no page: %v", heading, err)
 	}
 }
 

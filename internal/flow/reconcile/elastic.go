@@ -22,6 +22,7 @@ type Eval struct {
 	At   time.Time // of the last one
 	True bool      // its result
 	Text string    // the expression with the values it had
+	Held bool      // it was true often enough, but the role is at its limit
 	// Changes counts changes of the attributes that the policy names, Seen how
 	// many of them the last evaluation had seen.
 	Changes, Seen uint64
@@ -30,6 +31,33 @@ type Eval struct {
 // Evals holds the evaluations by policy. One that is missing is not known: after
 // a restart, or before the first.
 type Evals map[Key]Eval
+
+// Touched returns which policies of a role look at an attribute that changed;
+// looks says what each looks at.
+func Touched(looks [][]string, changed func(name string) bool) []int {
+	var out []int
+	for i, names := range looks {
+		if slices.ContainsFunc(names, changed) {
+			out = append(out, i)
+		}
+	}
+	return out
+}
+
+// Change counts a change of what a policy looks at.
+func (e Evals) Change(k Key) {
+	ev := e[k]
+	ev.Changes++
+	e[k] = ev
+}
+
+// Remember keeps what a plan evaluated. Changes that were counted meanwhile stay.
+func (e Evals) Remember(plan Evals) {
+	for k, ev := range plan {
+		ev.Changes = e[k].Changes
+		e[k] = ev
+	}
+}
 
 // adjust looks whether a role of a running service should have another
 // cardinality: scheduled policies first, then elasticity policies, then the
@@ -145,7 +173,7 @@ func (p *planner) elastic(r *one.Role, s *spec.Role) bool {
 			p.wake(due)
 			continue
 		}
-		ev.At, ev.Seen = p.in.Now, ev.Changes
+		ev.At, ev.Seen, ev.Held = p.in.Now, ev.Changes, false
 		ev.True, ev.Text = expr.EvalElasticity(pol.Expression, func(name string) (float64, bool) {
 			return p.in.Average(r.Name, name)
 		})
@@ -156,9 +184,14 @@ func (p *planner) elastic(r *one.Role, s *spec.Role) bool {
 		why := one.ServiceEvent{
 			Cause: one.CausePolicy, Policy: i, Rule: pol.Expression, Evaluated: ev.Text, Evals: max(1, pol.PeriodNumber), Period: interval.Seconds(),
 		}
-		if p.count(r, s, i, ev.True) && p.try(r, s, pol, why) {
+		if !p.count(r, s, i, ev.True) {
+			continue
+		}
+		if p.try(r, s, pol, why) {
 			return true
 		}
+		ev.Held = true
+		p.plan.Evals[key] = ev
 	}
 	return false
 }

@@ -53,10 +53,7 @@ func policed(members string) string {
 // load changes the average of ATT as an event would.
 func (w *world) load(v float64) {
 	w.averages["a/ATT"] = v
-	k := Key{"a", 0}
-	e := w.evals[k]
-	e.Changes++
-	w.evals[k] = e
+	w.evals.Change(Key{"a", 0})
 }
 
 func (w *world) wantCardinality(n int) {

@@ -119,9 +119,7 @@ func (w *world) store(p *Plan) {
 		}
 		w.svc = n
 	}
-	for k, e := range p.Evals {
-		w.evals[k] = e
-	}
+	w.evals.Remember(p.Evals)
 }
 
 // settle applies plans until nothing more is to be done at this time, and returns

@@ -10,6 +10,7 @@ package spec
 import (
 	"slices"
 
+	"github.com/trifid-cloud/trifid/internal/expr"
 	"github.com/trifid-cloud/trifid/internal/flow/jsontree"
 )
 
@@ -181,6 +182,17 @@ func readPolicy(t jsontree.Value) Policy {
 		PeriodNumber: intOr(t.Get("period_number"), 0), Period: intOr(t.Get("period"), 0),
 		StartTime: t.Get("start_time").Text, Recurrence: t.Get("recurrence").Text,
 	}
+}
+
+// Looks returns for each elasticity policy of a role the attributes it looks at.
+func (r *Role) Looks() [][]string {
+	out := make([][]string, len(r.Policies))
+	for i, p := range r.Policies {
+		if e, err := expr.ParseElasticity(p.Expression); err == nil {
+			out[i] = e.Names()
+		}
+	}
+	return out
 }
 
 func intOr(v jsontree.Value, other int) int {

@@ -92,6 +92,8 @@ var routes = []struct {
 	{"DELETE /service_template/{id}", deleteTemplate},
 	{"POST /service_template/{id}/action", templateAction},
 	{"GET /service/{id}/events", serviceEvents},
+	{"POST /service/{id}/simulate", simulateService},
+	{"POST /service_template/{id}/simulate", simulateTemplate},
 }
 
 // ServeHTTP answers a user. Who asks is settled before what is asked for.
