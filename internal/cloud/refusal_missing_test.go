@@ -170,6 +170,12 @@ func TestMissing(t *testing.T) {
 		{one.KindTemplate, "CreateServiceVM", tx(func(w *world, tx *store.Tx, who auth.Caller) error {
 			return second(w.CreateServiceVM(tx, who, ServiceVM{Template: no}))
 		})},
+		{one.KindVRouter, "CreateRouterVM", tx(func(w *world, tx *store.Tx, who auth.Caller) error {
+			return second(w.CreateRouterVM(tx, who, no, ServiceVM{Template: 2}))
+		})},
+		{one.KindTemplate, "CreateRouterVM of", tx(func(w *world, tx *store.Tx, who auth.Caller) error {
+			return second(w.CreateRouterVM(tx, who, 0, ServiceVM{Template: no}))
+		})},
 		{one.KindVM, "ServiceVMAction", tx(func(w *world, tx *store.Tx, who auth.Caller) error { return w.ServiceVMAction(tx, who, no, "hold") })},
 		{one.KindVM, "RetryServiceVM", tx(func(w *world, tx *store.Tx, who auth.Caller) error { return w.RetryServiceVM(tx, who, no) })},
 		{one.KindUser, "ChownService", tx(func(w *world, tx *store.Tx, who auth.Caller) error { return w.ChownService(tx, who, 0, no, -1) })},

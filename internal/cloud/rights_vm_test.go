@@ -111,6 +111,12 @@ func serviceRights() []right {
 		{method: "CreateServiceVM", may: "owner member chief", needs: usedByFull, call: in(func(w *world, tx *store.Tx, who auth.Caller) error {
 			return second(w.CreateServiceVM(tx, who, ServiceVM{Service: 0, Role: "web", Name: "new", Template: 1, Extra: parsed("A=b")}))
 		})},
+		{method: "NewServiceRouter", may: "chief", needs: "CREATE VROUTER/*; USE NET/#2", call: in(func(w *world, tx *store.Tx, who auth.Caller) error {
+			return second(w.NewServiceRouter(tx, who, parsed("NAME=new NIC=[NETWORK_ID=2,FLOATING_IP=YES]")))
+		})},
+		{method: "CreateRouterVM", may: "owner chief", needs: "MANAGE VROUTER/#1; USE TEMPLATE/#2; USE NET/#2", call: in(func(w *world, tx *store.Tx, who auth.Caller) error {
+			return second(w.CreateRouterVM(tx, who, 1, ServiceVM{Service: 0, Role: "gate", Name: "new", Template: 2, Extra: parsed("A=b")}))
+		})},
 		{method: "ServiceVMAction", what: "hold", may: "owner chief", needs: "MANAGE VM/#6", call: in(func(w *world, tx *store.Tx, who auth.Caller) error {
 			return w.ServiceVMAction(tx, who, 6, "hold")
 		})},
@@ -120,6 +126,10 @@ func serviceRights() []right {
 		{method: "StopServiceVM", may: everybody, call: in(func(w *world, tx *store.Tx, who auth.Caller) error { return w.StopServiceVM(tx, who, 6, false) })},
 		{method: "RetryServiceVM", may: everybody, call: in(func(w *world, tx *store.Tx, who auth.Caller) error { return w.RetryServiceVM(tx, who, 4) })},
 		{method: "ChownService", may: "chief", needs: "MANAGE DOCUMENT/#0; MANAGE VM/#6; MANAGE USER/#3; USE GROUP/#1", call: in(func(w *world, tx *store.Tx, who auth.Caller) error {
+			return w.ChownService(tx, who, 0, member, 1)
+		})},
+		{method: "ChownService", what: "with a router", may: "chief", needs: "MANAGE DOCUMENT/#0; MANAGE VROUTER/#1; MANAGE VM/#6; MANAGE USER/#3; USE GROUP/#1", call: in(func(w *world, tx *store.Tx, who auth.Caller) error {
+			tx.PutService(&one.Service{ID: 0, Routers: map[string]int{"gate": 1, "gone": 99}})
 			return w.ChownService(tx, who, 0, member, 1)
 		})},
 	}

@@ -151,6 +151,13 @@ func (c *Cloud) ChownService(tx *store.Tx, who auth.Caller, id, uid, gid int) er
 		m.GID, m.GName = g.ID, g.Name
 	}
 	var all one.Usage
+	routers := c.serviceRouters(tx, id)
+	for _, r := range routers {
+		if err := c.allow(&tx.State, who, target(r), one.Manage); err != nil {
+			return err
+		}
+		all = plusUsage(all, r.Usage())
+	}
 	for _, vm := range tx.ServiceVMs.List(id) {
 		v, ok := tx.VMs.Get(vm)
 		if !ok {
@@ -165,7 +172,16 @@ func (c *Cloud) ChownService(tx *store.Tx, who auth.Caller, id, uid, gid int) er
 		return err
 	}
 	tx.PutOwned(d.WithHead(m))
+	for _, r := range routers {
+		tx.PutOwned(r.WithHead(ownedBy(r.Meta, m)))
+	}
 	return nil
+}
+
+// ownedBy returns a header with the owner and group of another.
+func ownedBy(m, owner one.Meta) one.Meta {
+	m.UID, m.UName, m.GID, m.GName = owner.UID, owner.UName, owner.GID, owner.GName
+	return m
 }
 
 // ChownServiceVM gives a VM to the owner and group of its service.
@@ -174,9 +190,7 @@ func (c *Cloud) ChownServiceVM(tx *store.Tx, owner one.Meta, id int) {
 	if !ok || v.State == one.VMDone {
 		return
 	}
-	m := v.Meta
-	m.UID, m.UName, m.GID, m.GName = owner.UID, owner.UName, owner.GID, owner.GName
-	tx.PutOwned(v.WithHead(m))
+	tx.PutOwned(v.WithHead(ownedBy(v.Meta, owner)))
 }
 
 // checkComing checks the quotas of an owner and group that an object's use is
@@ -239,11 +253,16 @@ func (c *Cloud) ReserveForService(tx *store.Tx, who auth.Caller, id int, t *tmpl
 	return c.reserve(tx, who, parent, t)
 }
 
-// DropService removes a service that has no VMs, with the networks it created.
-// Networks that are gone already do not matter; one with leases refuses.
+// DropService removes a service that has no VMs, with the routers and networks it
+// created. What is gone already does not matter; a network with leases refuses.
 func (c *Cloud) DropService(tx *store.Tx, id int, nets []int) error {
 	if tx.ServiceVMs.Any(id) {
 		return errs.New(errs.Action, "service %d has VMs", id).About(id)
+	}
+	for _, r := range c.serviceRouters(tx, id) {
+		if err := c.DropServiceRouter(tx, r.ID); err != nil {
+			return err
+		}
 	}
 	for _, net := range nets {
 		n, ok := tx.VNets.Get(net)

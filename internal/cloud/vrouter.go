@@ -21,28 +21,34 @@ const maxRouterVMs = 50
 func (c *Cloud) AllocateVRouter(ctx context.Context, who auth.Caller, t *tmpl.Template) (int, error) {
 	id := -1
 	err := c.update(ctx, func(tx *store.Tx) error {
-		if err := c.allowCreate(&tx.State, who, one.KindVRouter); err != nil {
-			return err
-		}
-		if attr, bad := vmRestricted.CheckCreate(t); bad && !who.Admin {
-			return errs.Denied(who.UID, "Template includes a restricted attribute "+attr)
-		}
-		name, err := checkedName(t.Get("NAME"))
-		if err != nil {
-			return err
-		}
-		id = tx.NextID("vrouter", 0)
-		nics := t.Vectors("NIC")
-		for i, nic := range nics {
-			if nics[i], err = c.connectRouter(tx, who, id, nic.With("NIC_ID", itoa(i))); err != nil {
-				return refusedAs(errs.Internal, err, -1)
-			}
-		}
-		r := &one.VRouter{Meta: c.newMeta(who, id, name), Template: t.Without("NAME").WithVectors("NIC", nics)}
-		tx.PutVRouter(r)
-		return c.checkQuota(&tx.State, who.UID, r.UID, r.GID, r.Usage())
+		var err error
+		id, err = c.newVRouter(tx, who, t)
+		return err
 	})
 	return id, err
+}
+
+func (c *Cloud) newVRouter(tx *store.Tx, who auth.Caller, t *tmpl.Template) (int, error) {
+	if err := c.allowCreate(&tx.State, who, one.KindVRouter); err != nil {
+		return -1, err
+	}
+	if attr, bad := vmRestricted.CheckCreate(t); bad && !who.Admin {
+		return -1, errs.Denied(who.UID, "Template includes a restricted attribute "+attr)
+	}
+	name, err := checkedName(t.Get("NAME"))
+	if err != nil {
+		return -1, err
+	}
+	id := tx.NextID("vrouter", 0)
+	nics := t.Vectors("NIC")
+	for i, nic := range nics {
+		if nics[i], err = c.connectRouter(tx, who, id, nic.With("NIC_ID", itoa(i))); err != nil {
+			return -1, refusedAs(errs.Internal, err, -1)
+		}
+	}
+	r := &one.VRouter{Meta: c.newMeta(who, id, name), Template: t.Without("NAME").WithVectors("NIC", nics)}
+	tx.PutVRouter(r)
+	return id, c.checkQuota(&tx.State, who.UID, r.UID, r.GID, r.Usage())
 }
 
 // connectRouter fills in a NIC of a router. A floating address is the router's; of
@@ -138,8 +144,8 @@ func (c *Cloud) InstantiateVRouter(ctx context.Context, who auth.Caller, id, n, 
 			return err
 		}
 		for i := range n {
-			_, err := c.instantiate(tx, who, template, instantiation{
-				name: strings.ReplaceAll(name, "%i", itoa(i)), hold: hold, extra: extra, service: -1, vrouter: id, over: routerVMTemplate(r),
+			_, err := c.instantiateIn(tx, who, r, template, instantiation{
+				name: strings.ReplaceAll(name, "%i", itoa(i)), hold: hold, extra: extra, service: -1,
 			})
 			if err != nil {
 				return err
@@ -150,6 +156,12 @@ func (c *Cloud) InstantiateVRouter(ctx context.Context, who auth.Caller, id, n, 
 		tx.PutVRouter(&next)
 		return nil
 	})
+}
+
+// instantiateIn creates a VM of a router.
+func (c *Cloud) instantiateIn(tx *store.Tx, who auth.Caller, r *one.VRouter, template int, n instantiation) (*one.VM, error) {
+	n.vrouter, n.over = r.ID, routerVMTemplate(r)
+	return c.instantiate(tx, who, template, n)
 }
 
 // checkRouterTemplate refuses a template that a router's VMs cannot be made of.
@@ -276,16 +288,20 @@ func (c *Cloud) DeleteVRouter(ctx context.Context, who auth.Caller, id int) erro
 		if err != nil {
 			return err
 		}
-		for _, nic := range r.Template.Vectors("NIC") {
-			freeNIC(tx, nic, leaseOwner{one.LeaseVRouter, id})
-		}
-		tx.DeleteVRouter(id)
-		c.dropRulesOf(tx, one.KindVRouter, id)
-		for _, vm := range tx.VRouterVMs.List(id) {
-			if err := c.endVM(tx, who, vm, true); err != nil {
-				return err
-			}
-		}
-		return nil
+		return c.dropVRouter(tx, who, r)
 	})
+}
+
+func (c *Cloud) dropVRouter(tx *store.Tx, who auth.Caller, r *one.VRouter) error {
+	for _, nic := range r.Template.Vectors("NIC") {
+		freeNIC(tx, nic, leaseOwner{one.LeaseVRouter, r.ID})
+	}
+	tx.DeleteVRouter(r.ID)
+	c.dropRulesOf(tx, one.KindVRouter, r.ID)
+	for _, vm := range tx.VRouterVMs.List(r.ID) {
+		if err := c.endVM(tx, who, vm, true); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -100,6 +100,7 @@ type Flow struct {
 	MinInterval    Duration `yaml:"elasticity_min_interval"`
 	ShutdownAction string   `yaml:"shutdown_action"`
 	VMNameTemplate string   `yaml:"vm_name_template"`
+	VRNameTemplate string   `yaml:"vr_name_template"`
 	ActionNumber   int      `yaml:"action_number"`
 	ActionPeriod   Duration `yaml:"action_period"`
 	// LegacyConf is a oneflow-server.conf of the original.
@@ -189,7 +190,7 @@ func Default() Config {
 		},
 		Flow: Flow{
 			DefaultCooldown: Duration(300 * time.Second), MinInterval: Duration(time.Second), ShutdownAction: "terminate",
-			VMNameTemplate: "$ROLE_NAME_$VM_NUMBER_(service_$SERVICE_ID)", ActionNumber: 1, ActionPeriod: Duration(60 * time.Second),
+			VMNameTemplate: "$ROLE_NAME_$VM_NUMBER_(service_$SERVICE_ID)", VRNameTemplate: "$ROLE_NAME(service_$SERVICE_ID)", ActionNumber: 1, ActionPeriod: Duration(60 * time.Second),
 		},
 		Hypervisor: Hypervisor{Driver: "auto", LibvirtSocket: "/var/run/libvirt/libvirt-sock", Sim: Sim{CPU: 4096, MemoryMB: 64 << 20}},
 		Agent: Agent{

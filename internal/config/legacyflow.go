@@ -22,6 +22,7 @@ func readLegacyFlow(text []byte, to *Config) (ignored []string, err error) {
 		"action_number":    number(&f.ActionNumber, maxActionNumber),
 		"action_period":    seconds(&f.ActionPeriod),
 		"vm_name_template": word(&f.VMNameTemplate),
+		"vr_name_template": word(&f.VRNameTemplate),
 		"shutdown_action": func(n *yaml.Node) error {
 			if err := word(&f.ShutdownAction)(n); err != nil {
 				return err
@@ -36,7 +37,7 @@ func readLegacyFlow(text []byte, to *Config) (ignored []string, err error) {
 	// nothing looks, changes are told.
 	for _, k := range []string{
 		"subscriber_endpoint", "lcm_interval", "autoscaler_interval", "wait_timeout", "concurrency", "retries",
-		"force_deletion", "vn_name_template", "vr_name_template", "page_size",
+		"force_deletion", "vn_name_template", "page_size",
 	} {
 		keys[k] = l.ignore(":" + k + ":")
 	}

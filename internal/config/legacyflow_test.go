@@ -24,6 +24,7 @@ const legacyFlow74 = `# OneFlow
 :action_period: 45
 :vm_name_template: '$SERVICE_NAME-$ROLE_NAME-$VM_NUMBER'
 #:vn_name_template: '$ROLE_NAME(service_$SERVICE_ID)'
+:vr_name_template: '$SERVICE_NAME-$ROLE_NAME'
 :page_size: 10
 :core_auth: cipher
 :log:
@@ -40,7 +41,7 @@ func TestLegacyFlow(t *testing.T) {
 	want.Listen.Flow = "0.0.0.0:2475"
 	want.Flow.DefaultCooldown, want.Flow.ActionPeriod = Duration(30*time.Second), Duration(45*time.Second)
 	want.Flow.ActionNumber, want.Flow.ShutdownAction = 2, "terminate-hard"
-	want.Flow.VMNameTemplate = "$SERVICE_NAME-$ROLE_NAME-$VM_NUMBER"
+	want.Flow.VMNameTemplate, want.Flow.VRNameTemplate = "$SERVICE_NAME-$ROLE_NAME-$VM_NUMBER", "$SERVICE_NAME-$ROLE_NAME"
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("got  %+v\nwant %+v", c, want)
 	}

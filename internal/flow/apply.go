@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strconv"
 	"strings"
 	"time"
@@ -147,6 +148,8 @@ func (f *Flow) perform(tx *store.Tx, x facts, plan *reconcile.Plan, now time.Tim
 		}
 		return nil
 	}
+	routers := map[string]int{}
+	maps.Copy(routers, x.svc.Routers)
 	if len(plan.Create)+len(plan.Do) > 0 {
 		owner, err := f.cloud.OwnerOf(&tx.State, x.doc.Meta)
 		if err != nil {
@@ -168,7 +171,7 @@ func (f *Flow) perform(tx *store.Tx, x facts, plan *reconcile.Plan, now time.Tim
 				return &refusal{do: d, err: err}
 			}
 		}
-		m := maker{f: f, tx: tx, x: x, owner: owner}
+		m := maker{f: f, tx: tx, x: x, owner: owner, routers: routers}
 		for i := range plan.Create {
 			v, err := m.create(&plan.Create[i])
 			if err != nil {
@@ -177,6 +180,7 @@ func (f *Flow) perform(tx *store.Tx, x facts, plan *reconcile.Plan, now time.Tim
 			made(plan.Log, v)
 		}
 	}
+	f.keepRouters(tx, plan.Service, routers)
 	put(tx, x.svc, plan, now.Unix())
 	return nil
 }
@@ -212,6 +216,8 @@ type maker struct {
 	x     facts
 	owner auth.Caller
 	docs  map[int]*doc.Node // documents of parents' VMs, once asked for
+	// routers are the service's virtual routers by role; those it makes are added.
+	routers map[string]int
 }
 
 // create instantiates the VM template of a role. Source: OneFlow reference §2.6.
@@ -225,9 +231,13 @@ func (m *maker) create(c *reconcile.Create) (*one.VM, error) {
 		extra = spec.Attributes(m.resolve(r), t.Template)
 	}
 	extra = extra.With("SERVICE_ID", strconv.Itoa(m.x.svc.ID)).With("ROLE_NAME", r.Name)
-	v, err := m.f.cloud.CreateServiceVM(m.tx, m.owner, cloud.ServiceVM{
+	vm := cloud.ServiceVM{
 		Service: m.x.svc.ID, Role: r.Name, Name: m.f.vmName(m.x.doc, r.Name, c.Number), Template: r.TemplateID, Extra: extra, Hold: c.Hold,
-	})
+	}
+	if r.Type == spec.TypeVR {
+		return m.createInRouter(vm)
+	}
+	v, err := m.f.cloud.CreateServiceVM(m.tx, m.owner, vm)
 	return v, core("one.template.instantiate", err)
 }
 
@@ -244,9 +254,13 @@ func made(log []reconcile.Line, v *one.VM) {
 
 // vmName makes the name of a VM.
 func (f *Flow) vmName(d *one.Document, role string, number int) string {
-	return strings.NewReplacer(
-		"$SERVICE_ID", strconv.Itoa(d.ID), "$SERVICE_NAME", d.Name, "$ROLE_NAME", role, "$VM_NUMBER", strconv.Itoa(number),
-	).Replace(f.cfg.VMNameTemplate)
+	return named(f.cfg.VMNameTemplate, d, role, "$VM_NUMBER", strconv.Itoa(number))
+}
+
+// named fills in the template of a name.
+func named(template string, d *one.Document, role string, more ...string) string {
+	names := []string{"$SERVICE_ID", strconv.Itoa(d.ID), "$SERVICE_NAME", d.Name, "$ROLE_NAME", role}
+	return strings.NewReplacer(append(names, more...)...).Replace(template)
 }
 
 // resolve replaces references to the VMs of parents in a role's template_contents.

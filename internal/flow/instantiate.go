@@ -81,21 +81,8 @@ func prepare(d *one.Document, merge jsontree.Value) (jsontree.Value, error) {
 	if err := spec.CheckGraph(tree); err != nil {
 		return tree, err
 	}
-	s, err := spec.Read(tree)
-	if err != nil {
-		return tree, err
-	}
-	return tree, supported(s)
-}
-
-// supported refuses what services cannot have yet.
-func supported(s *spec.Spec) error {
-	for _, r := range s.Roles {
-		if r.Type == spec.TypeVR {
-			return errs.New(errs.NotSupported, "Role '%s': virtual router roles (type vr) are not supported yet", r.Name)
-		}
-	}
-	return nil
+	_, err = spec.Read(tree)
+	return tree, err
 }
 
 // newService returns the service of a complete template.

@@ -71,6 +71,9 @@ func (r renderer) body(x facts) jsontree.Value {
 		roles[i] = t
 		if i < len(x.svc.Roles) && i < len(x.spec.spec.Roles) {
 			roles[i] = r.role(t, &x.spec.spec.Roles[i], &x.svc.Roles[i], vms[x.svc.Roles[i].Name])
+			if router, ok := x.svc.Routers[x.svc.Roles[i].Name]; ok {
+				roles[i] = roles[i].With("vrouter_id", jsontree.Int(router))
+			}
 		}
 	}
 	body = spec.WithRoles(body, roles).With("start_time", jsontree.Int(x.svc.StartTime)).With("state", jsontree.Int(x.svc.State))

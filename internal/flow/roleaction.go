@@ -62,7 +62,7 @@ func (f *Flow) ActOnRole(ctx context.Context, who auth.Caller, id int, a RoleAct
 			Next: in.Now.UnixMilli(),
 		}
 		for _, m := range in.Machines {
-			if a.Role == "" || m.Role == a.Role {
+			if m.Role == a.Role || a.Role == "" && actable(x, m.Role) == nil {
 				act.VMs = append(act.VMs, m.ID)
 			}
 		}

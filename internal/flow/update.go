@@ -25,7 +25,7 @@ var (
 
 	// What the server writes into bodies and keeps elsewhere.
 	runtimeOfService = []string{"log", "state", "start_time"}
-	runtimeOfRole    = []string{"last_vmname", "nodes", "state", "scale_way"}
+	runtimeOfRole    = []string{"last_vmname", "nodes", "state", "scale_way", "vrouter_id"}
 	runtimeOfPolicy  = []string{"last_eval", "true_evals", "expression_evaluated"}
 )
 
@@ -51,11 +51,7 @@ func (f *Flow) UpdateService(ctx context.Context, who auth.Caller, id int, chang
 		if next, err = spec.Validate(next); err != nil {
 			return reconcile.Plan{}, err
 		}
-		s, err := spec.Read(next)
-		if err == nil {
-			err = supported(s)
-		}
-		if err != nil {
+		if _, err = spec.Read(next); err != nil {
 			return reconcile.Plan{}, err
 		}
 		return reconcile.Plan{Service: withTemplate(x, next)}, nil

@@ -16,6 +16,8 @@ type Service struct {
 	// Roles holds the run-time side of the roles, in the order of Spec.
 	Roles       []Role `json:"roles"`
 	ScalingRole string `json:"scaling_role,omitempty"`
+	// Routers are the virtual routers of the roles of type vr, by role.
+	Routers map[string]int `json:"routers,omitempty"`
 	// CooldownEnds is when COOLDOWN is over, epoch milliseconds, 0 outside it.
 	CooldownEnds int64 `json:"cooldown_ends,omitempty"`
 	// Cooldown is the length of the next COOLDOWN, milliseconds, fixed when scaling starts.
