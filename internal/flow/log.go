@@ -18,7 +18,7 @@ const (
 func addLog(tx *store.Tx, s *one.Service, now int64, lines ...reconcile.Line) {
 	surplus := len(lines) - maxEvents // which would be dropped at once
 	for i := range lines {
-		l := &lines[i]
+		l := lines[i] // a copy: an entry must not keep the whole plan alive
 		if surplus > 0 && l.Message == "" {
 			surplus--
 			continue

@@ -317,11 +317,15 @@ func FuzzTemplate(f *testing.F) {
 	f.Add([]byte(`{"name":"s","deployment":"straight","roles":[{"name":"a","type":"vm","template_id":1,"parents":["a"]}]}`), []byte(`{"networks_values":[{"A":{"reserve_from":1,"extra":"SIZE=1"}}]}`))
 	f.Add([]byte(policed(`,"scheduled_policies":[{"type":"CARDINALITY","adjust":4,"recurrence":"0 9 * * mon-fri"}]`)), []byte(`[]`))
 	f.Fuzz(func(t *testing.T, template, merge []byte) {
-		v, err := jsontree.Parse(template)
+		v, err := jsontree.ParsePlaced(template)
 		if err != nil {
 			return
 		}
 		if v, err = Validate(v); err != nil {
+			var refusal *Error
+			if !errors.As(err, &refusal) || strings.Contains(refusal.Place(template), "\n") {
+				t.Fatalf("%q: %v, of which the place is no line", template, err)
+			}
 			return
 		}
 		again, err := Validate(v)
