@@ -138,9 +138,12 @@ func (a action) optional(name string, missing int) (int, error) {
 	return n, nil
 }
 
-// owner returns a new owner and group, -1 for one that is kept; need names what
-// must be there.
-func (a action) owner(need, what string) (uid, gid int, err error) {
+// owner returns a new owner and group, -1 for one that is kept.
+func (a action) owner() (uid, gid int, err error) {
+	need, what := "owner_id", "UID"
+	if a.name == "chgrp" {
+		need, what = "group_id", "GID"
+	}
 	if a.params.Get(need).Kind == jsontree.Null {
 		return 0, 0, errs.New(errs.Action, "Action %s: You have to specify a %s", a.name, what)
 	}

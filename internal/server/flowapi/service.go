@@ -69,28 +69,8 @@ func serviceAction(q *request) (answer, error) {
 		return done, q.flow.Undeploy(ctx, q.who, id)
 	case "release":
 		return done, q.flow.Release(ctx, q.who, id)
-	case "chown", "chgrp":
-		need, what := "owner_id", "UID"
-		if a.name == "chgrp" {
-			need, what = "group_id", "GID"
-		}
-		uid, gid, err := a.owner(need, what)
-		if err != nil {
-			return answer{}, err
-		}
-		return done, q.flow.Chown(ctx, q.who, id, uid, gid)
-	case "chmod":
-		perms, err := a.perms()
-		if err != nil {
-			return answer{}, err
-		}
-		return done, q.flow.Chmod(ctx, q.who, id, one.DocService, perms)
-	case "rename":
-		name, err := a.newName()
-		if err != nil {
-			return answer{}, err
-		}
-		return done, q.flow.Rename(ctx, q.who, id, one.DocService, name)
+	case "chown", "chgrp", "chmod", "rename":
+		return done, q.describe(id, one.DocService, a, q.flow.Chown)
 	case "update":
 		change, err := q.within(a.params.Get("template_json"), "Missing template to append")
 		if err != nil {

@@ -79,28 +79,8 @@ func templateAction(q *request) (answer, error) {
 		return made(q.flow.CloneTemplate(ctx, q.who, id, name, clones(recursive), recursive.Text == "all"))
 	case "update":
 		return done, q.changeTemplate(id, a)
-	case "chown", "chgrp":
-		need, what := "owner_id", "UID"
-		if a.name == "chgrp" {
-			need, what = "group_id", "GID"
-		}
-		uid, gid, err := a.owner(need, what)
-		if err != nil {
-			return answer{}, err
-		}
-		return done, q.flow.ChownTemplate(ctx, q.who, id, uid, gid)
-	case "chmod":
-		perms, err := a.perms()
-		if err != nil {
-			return answer{}, err
-		}
-		return done, q.flow.Chmod(ctx, q.who, id, one.DocServiceTemplate, perms)
-	case "rename":
-		name, err := a.newName()
-		if err != nil {
-			return answer{}, err
-		}
-		return done, q.flow.Rename(ctx, q.who, id, one.DocServiceTemplate, name)
+	case "chown", "chgrp", "chmod", "rename":
+		return done, q.describe(id, one.DocServiceTemplate, a, q.flow.ChownTemplate)
 	}
 	return answer{}, a.unsupported()
 }
