@@ -66,7 +66,8 @@ func (r *Restricted) CheckUpdate(old, next *Template, replace bool) (attr string
 			continue
 		}
 		was, is := old.Vectors(e.name), next.Vectors(e.name)
-		if len(is) == 0 && (!replace || len(was) == 0) {
+		// A single attribute of the name takes the place of the vectors too.
+		if !next.Has(e.name) && !replace {
 			continue
 		}
 		if !slices.Equal(subValues(was, e.subs), subValues(is, e.subs)) {
