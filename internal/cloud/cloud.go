@@ -158,13 +158,9 @@ func (c *Cloud) renewHash(ctx context.Context, s auth.Session) {
 }
 
 // update runs a transaction as the service layer does: with its errors passed
-// through as they are, but for one that is too large, which is told to who asked.
+// through as they are.
 func (c *Cloud) update(ctx context.Context, fn func(tx *store.Tx) error) error {
-	err := c.store.Update(ctx, fn)
-	if large, ok := errors.AsType[*store.TooLargeError](err); ok {
-		return errs.Wrap(errs.API, large)
-	}
-	return err
+	return c.store.Update(ctx, fn)
 }
 
 // allow refuses unless the caller has the right on the target.

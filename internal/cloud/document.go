@@ -81,6 +81,9 @@ func (c *Cloud) DeleteDocument(ctx context.Context, who auth.Caller, id int) err
 		if d.Type == one.DocService && tx.ServiceVMs.Any(id) {
 			return errs.New(errs.Action, "Cannot delete document. Service %d has VMs: undeploy it with 'oneflow delete %d'", id, id).About(id)
 		}
+		if d.Type == one.DocService {
+			return c.DropService(tx, id)
+		}
 		tx.DeleteDocument(id)
 		c.dropRulesOf(tx, one.KindDocument, id)
 		return nil

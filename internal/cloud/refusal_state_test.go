@@ -185,7 +185,7 @@ func TestRefusedRemovals(t *testing.T) {
 		refusal{"a system VDC", 0, func(w *world, who auth.Caller) error { return w.DeleteVDC(w.ctx, who, 0) }, errs.Action, vdc + "System VDCs (ID < 100) cannot be deleted."},
 		refusal{"a service with VMs", 0, func(w *world, who auth.Caller) error { return w.DeleteDocument(w.ctx, who, 0) }, errs.Action, "Cannot delete document. Service 0 has VMs: undeploy it with 'oneflow delete 0'"},
 		refusal{"a service with VMs, by its manager", 0, func(w *world, _ auth.Caller) error {
-			return w.try(func(tx *store.Tx) error { return w.DropService(tx, 0, nil) })
+			return w.try(func(tx *store.Tx) error { return w.DropService(tx, 0) })
 		}, errs.Action, "service 0 has VMs"},
 		refusal{"what is no reservation, as one", 0, func(w *world, who auth.Caller) error { return w.FreeAR(w.ctx, who, 0, 0) }, errs.Action, "Reservation does not exist in the network"},
 	)

@@ -151,7 +151,10 @@ func (c *Cloud) ChownService(tx *store.Tx, who auth.Caller, id, uid, gid int) er
 		m.GID, m.GName = g.ID, g.Name
 	}
 	var all one.Usage
-	routers := c.serviceRouters(tx, id)
+	var routers []*one.VRouter
+	if s, ok := tx.Services.Get(id); ok {
+		routers = serviceRouters(tx, s)
+	}
 	for _, r := range routers {
 		if err := c.allow(&tx.State, who, target(r), one.Manage); err != nil {
 			return err
@@ -255,16 +258,28 @@ func (c *Cloud) ReserveForService(tx *store.Tx, who auth.Caller, id int, t *tmpl
 
 // DropService removes a service that has no VMs, with the routers and networks it
 // created. What is gone already does not matter; a network with leases refuses.
-func (c *Cloud) DropService(tx *store.Tx, id int, nets []int) error {
+func (c *Cloud) DropService(tx *store.Tx, id int) error {
 	if tx.ServiceVMs.Any(id) {
 		return errs.New(errs.Action, "service %d has VMs", id).About(id)
 	}
-	for _, r := range c.serviceRouters(tx, id) {
+	if s, ok := tx.Services.Get(id); ok { // not of a document that somebody made through the core
+		if err := c.dropOwn(tx, s); err != nil {
+			return err
+		}
+	}
+	tx.DeleteDocument(id)
+	c.dropRulesOf(tx, one.KindDocument, id)
+	return nil
+}
+
+// dropOwn removes the routers and networks of a service.
+func (c *Cloud) dropOwn(tx *store.Tx, s *one.Service) error {
+	for _, r := range serviceRouters(tx, s) {
 		if err := c.DropServiceRouter(tx, r.ID); err != nil {
 			return err
 		}
 	}
-	for _, net := range nets {
+	for _, net := range s.Networks {
 		n, ok := tx.VNets.Get(net)
 		if !ok {
 			continue
@@ -278,8 +293,6 @@ func (c *Cloud) DropService(tx *store.Tx, id int, nets []int) error {
 		tx.DeleteVNet(net)
 		c.dropRulesOf(tx, one.KindNet, net)
 	}
-	tx.DeleteDocument(id)
-	c.dropRulesOf(tx, one.KindDocument, id)
 	return nil
 }
 

@@ -43,11 +43,7 @@ func (c *Cloud) DropServiceRouter(tx *store.Tx, id int) error {
 }
 
 // serviceRouters returns the routers of a service that there are, by role.
-func (c *Cloud) serviceRouters(tx *store.Tx, id int) []*one.VRouter {
-	s, ok := tx.Services.Get(id)
-	if !ok {
-		return nil
-	}
+func serviceRouters(tx *store.Tx, s *one.Service) []*one.VRouter {
 	var out []*one.VRouter
 	for _, role := range slices.Sorted(maps.Keys(s.Routers)) {
 		if r, ok := tx.VRouters.Get(s.Routers[role]); ok {

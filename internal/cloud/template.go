@@ -242,7 +242,11 @@ func (c *Cloud) instantiate(tx *store.Tx, who auth.Caller, id int, n instantiati
 	} else {
 		body = body.With("NAME", source.Name+"-"+itoa(tx.Counters.At("vm")))
 	}
-	return c.createVM(tx, who, NewVM{Template: body, Owner: as, Hold: n.hold, Service: n.service, Role: n.role, VRouter: n.vrouter})
+	of := one.KindTemplate
+	if n.vrouter >= 0 {
+		of = one.KindVRouter
+	}
+	return c.createVM(tx, who, NewVM{Template: body, Owner: as, Hold: n.hold, Service: n.service, Role: n.role, VRouter: n.vrouter, Of: of})
 }
 
 // actAs takes AS_UID and AS_GID out of the extra template and returns the caller

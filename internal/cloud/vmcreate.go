@@ -20,7 +20,7 @@ import (
 var coreAttrs = []string{
 	"VCPU", "VCPU_MAX", "MEMORY_MAX", "MEMORY_SLOTS", "MEMORY_RESIZE_MODE", "CPU_COST", "MEMORY_COST", "DISK_COST",
 	"GRAPHICS", "VIDEO", "OS", "FEATURES", "INPUT", "RAW", "PCI", "TOPOLOGY", "NUMA_NODE", "CPU_MODEL", "EMULATOR",
-	"TEMPLATE_ID", "TEMPLATE_NAME", "CLONING_TEMPLATE_ID", "VMGROUP", "VROUTER_ID", "VROUTER_KEEPALIVED_ID", "VROUTER_KEEPALIVED_PASSWORD", "TM_MAD_SYSTEM", "NIC_DEFAULT",
+	"TEMPLATE_ID", "CLONING_TEMPLATE_ID", "VMGROUP", "VROUTER_ID", "VROUTER_KEEPALIVED_ID", "VROUTER_KEEPALIVED_PASSWORD", "TM_MAD_SYSTEM", "NIC_DEFAULT",
 	"IMPORT_VM_ID", "IMPORT_STATE", "SUBMIT_ON_HOLD",
 }
 
@@ -48,6 +48,9 @@ type NewVM struct {
 	Service  int    // OneFlow service it belongs to, -1 for none
 	Role     string // its role there
 	VRouter  int    // virtual router it belongs to, -1 for none
+	// Of is the kind of object the call is about, which a refusal names: a VM
+	// itself, or what it is made of.
+	Of one.Kind
 }
 
 // createVM makes a VM inside a transaction, with the rights of the caller: parses
@@ -61,11 +64,11 @@ func (c *Cloud) createVM(tx *store.Tx, who auth.Caller, n NewVM) (*one.VM, error
 		name = firstOf(n.Template.Get("TEMPLATE_NAME"), "one") + "-" + itoa(id)
 	}
 	if err := one.CheckName(name); err != nil {
-		return nil, allocFailed(one.KindVM, err)
+		return nil, allocFailed(n.Of, err)
 	}
 	d.owner.Name = name
 	if err := d.parse(); err != nil {
-		return nil, allocFailed(one.KindVM, err)
+		return nil, allocFailed(n.Of, err)
 	}
 	v := &one.VM{VMCore: one.VMCore{
 		Meta: d.owner, STime: d.stime, ServiceID: n.Service, Role: n.Role, VRouterID: n.VRouter, State: one.VMPending,
@@ -81,10 +84,10 @@ func (c *Cloud) createVM(tx *store.Tx, who auth.Caller, n NewVM) (*one.VM, error
 		d.out = d.out.With("SUBMIT_ON_HOLD", "YES")
 	}
 	v.PrevState = v.State
-	v.Template = d.out
-	v.UserTemplate = d.in.Without("CONTEXT", "DISK", "NIC", "NIC_ALIAS", "CPU", "MEMORY", "SCHED_ACTION").Without(coreAttrs...)
+	v.Template = d.out.With("VMID", itoa(id))
+	v.UserTemplate = d.in.Without("CONTEXT", "DISK", "NIC", "NIC_ALIAS", "CPU", "MEMORY", "SCHED_ACTION", "TEMPLATE_NAME", "VMID").Without(coreAttrs...)
 	if err := d.finish(v); err != nil {
-		return nil, allocFailed(one.KindVM, err)
+		return nil, allocFailed(n.Of, err)
 	}
 	tx.PutVM(v)
 	if err := schedule(tx, v, d.in); err != nil {

@@ -308,8 +308,8 @@ func TestVRouterRefusals(t *testing.T) {
 		"none before":    {inst(1, -1, ""), errs.NoExists, "Error getting virtual machine template Pool."},
 		"too many":       {inst(51, 0, ""), errs.API, "number of VMs: expected 0 to 50"},
 		"too few":        {inst(-1, 0, ""), errs.API, "number of VMs: expected 0 to 50"},
-		"no addresses":   {inst(8, 0, ""), errs.Allocate, "Error allocating a new virtual machine. Cannot get IP/MAC lease from virtual network 0."},
-		"bad name":       {inst(1, 0, "a{b"), errs.Allocate, "Error allocating a new virtual machine. Invalid NAME, char '{' is not allowed"},
+		"no addresses":   {inst(8, 0, ""), errs.Allocate, "Error allocating a new virtual router. Cannot get IP/MAC lease from virtual network 0."},
+		"bad name":       {inst(1, 0, "a{b"), errs.Allocate, "Error allocating a new virtual router. Invalid NAME, char '{' is not allowed"},
 		"its template": {func() error {
 			_, err := r.Cloud.Instantiate(r.Context(), r.Admin, 0, "", false, nil, false)
 			return err

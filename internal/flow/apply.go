@@ -143,7 +143,7 @@ func (f *Flow) perform(tx *store.Tx, x facts, plan *reconcile.Plan, now time.Tim
 		return nil
 	}
 	if plan.Drop {
-		if err := f.cloud.DropService(tx, x.svc.ID, ownNetworks(x.spec.spec)); err != nil {
+		if err := f.cloud.DropService(tx, x.svc.ID); err != nil {
 			return &refusal{drop: true, err: err}
 		}
 		return nil

@@ -134,12 +134,12 @@ func (f *Flow) retryNetworks(tx *store.Tx, x *facts) (*one.Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	tree, err := f.makeNetworks(tx, owner, x.svc.ID, x.spec.tree)
+	tree, own, err := f.makeNetworks(tx, owner, x.svc.ID, x.spec.tree)
 	if err != nil {
 		return nil, err
 	}
 	svc := *x.svc
-	svc.Spec = json.RawMessage(spec.Fill(tree).Append(nil))
+	svc.Spec, svc.Networks = json.RawMessage(spec.Fill(tree).Append(nil)), slices.Concat(svc.Networks, own)
 	return &svc, nil
 }
 
@@ -186,22 +186,11 @@ func (f *Flow) PurgeDone(ctx context.Context, who auth.Caller) error {
 			if err != nil || x.svc.State != one.ServiceDone {
 				return nil // not his, or not any more
 			}
-			return f.cloud.DropService(tx, id, ownNetworks(x.spec.spec))
+			return f.cloud.DropService(tx, id)
 		})
 		if err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// ownNetworks returns the networks that a service made for itself.
-func ownNetworks(s *spec.Spec) []int {
-	var out []int
-	for _, n := range s.Networks {
-		if n.Created() && n.ID >= 0 {
-			out = append(out, n.ID)
-		}
-	}
-	return out
 }

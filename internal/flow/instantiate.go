@@ -36,16 +36,18 @@ func (f *Flow) Instantiate(ctx context.Context, who auth.Caller, id int, merge j
 		if doc, err = f.cloud.NewFlowDocument(tx, who, tree.Get("name").Text, nil, one.DocService); err != nil {
 			return core("one.document.allocate", err)
 		}
-		full := tree
+		full, own := tree, []int(nil)
 		failed = tx.Try(func() error {
-			full, err = f.makeNetworks(tx, who, doc.ID, tree)
+			full, own, err = f.makeNetworks(tx, who, doc.ID, tree)
 			return err
 		})
 		if failed != nil {
 			leaveFailed(tx, newService(doc.ID, tree, now.UnixMilli()), now.Unix(), failed)
 			return nil
 		}
-		tx.PutService(newService(doc.ID, spec.Fill(full), now.UnixMilli()))
+		svc := newService(doc.ID, spec.Fill(full), now.UnixMilli())
+		svc.Networks = own
+		tx.PutService(svc)
 		return nil
 	})
 	if err = errors.Join(failed, err); err != nil {
@@ -107,27 +109,30 @@ func allocated(tree jsontree.Value, start int64) jsontree.Value {
 }
 
 // makeNetworks makes the networks of a service that it is to have of its own,
-// with the caller's rights, and returns the template with their ids.
+// with the caller's rights, and returns the template with their ids, and those.
 // Source: OneFlow reference §2.5.
-func (f *Flow) makeNetworks(tx *store.Tx, who auth.Caller, service int, tree jsontree.Value) (jsontree.Value, error) {
+func (f *Flow) makeNetworks(tx *store.Tx, who auth.Caller, service int, tree jsontree.Value) (jsontree.Value, []int, error) {
 	s, err := spec.Read(tree)
 	if err != nil {
-		return tree, err
+		return tree, nil, err
 	}
 	ids := map[string]int{}
+	var own []int
 	for _, n := range s.Networks {
 		switch {
 		case n.Mode == spec.NetExisting:
 			if _, err := f.cloud.UsableNetwork(&tx.State, who, n.ID); err != nil {
-				return tree, core("one.vn.info", err)
+				return tree, nil, core("one.vn.info", err)
 			}
 		case n.ID < 0:
-			if ids[n.Name], err = f.makeNetwork(tx, who, n, n.Name+"-"+strconv.Itoa(service)); err != nil {
-				return tree, err
+			id, err := f.makeNetwork(tx, who, n, n.Name+"-"+strconv.Itoa(service))
+			if err != nil {
+				return tree, nil, err
 			}
+			ids[n.Name], own = id, append(own, id)
 		}
 	}
-	return spec.WithNetworkIDs(tree, ids), nil
+	return spec.WithNetworkIDs(tree, ids), own, nil
 }
 
 // makeNetwork makes a network of a template, or reserves one from another.

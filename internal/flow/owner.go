@@ -2,6 +2,7 @@ package flow
 
 import (
 	"context"
+	"errors"
 
 	"github.com/trifid-cloud/trifid/internal/auth"
 	"github.com/trifid-cloud/trifid/internal/errs"
@@ -26,29 +27,36 @@ func (f *Flow) ofType(id, typ int) error {
 // service changes at once, and its VMs with it: as many as fit into the same
 // transaction, the others right after it. Source: OneFlow reference §6.
 func (f *Flow) Chown(ctx context.Context, who auth.Caller, id, uid, gid int) error {
-	err := f.store.Update(ctx, func(tx *store.Tx) error {
-		if err := f.cloud.ChownService(tx, who, id, uid, gid); err != nil {
-			return core("one.document.chown", err)
-		}
-		x, ok, err := f.factsOf(&tx.State, id)
-		if err != nil || !ok {
+	for limit := perStep; ; limit /= 2 {
+		err := f.store.Update(ctx, func(tx *store.Tx) error { return f.chown(tx, who, id, uid, gid, limit) })
+		if _, large := errors.AsType[*store.TooLargeError](err); !large || limit == 0 {
 			return err
 		}
-		done := 0
-		s := *x.svc
-		for vm := range tx.ServiceVMs.Of(id) {
-			if s.Chowning = done == perStep; s.Chowning {
-				break
-			}
-			f.cloud.ChownServiceVM(tx, x.doc.Meta, vm)
-			done++
+	}
+}
+
+// chown is Chown with so many of the VMs, in one transaction.
+func (f *Flow) chown(tx *store.Tx, who auth.Caller, id, uid, gid, limit int) error {
+	if err := f.cloud.ChownService(tx, who, id, uid, gid); err != nil {
+		return core("one.document.chown", err)
+	}
+	x, ok, err := f.factsOf(&tx.State, id)
+	if err != nil || !ok {
+		return err
+	}
+	done := 0
+	s := *x.svc
+	for vm := range tx.ServiceVMs.Of(id) {
+		if s.Chowning = done == limit; s.Chowning {
+			break
 		}
-		if s.Chowning != x.svc.Chowning {
-			put(tx, x.svc, &reconcile.Plan{Service: &s}, f.now().Unix())
-		}
-		return nil
-	})
-	return err
+		f.cloud.ChownServiceVM(tx, x.doc.Meta, vm)
+		done++
+	}
+	if s.Chowning != x.svc.Chowning {
+		put(tx, x.svc, &reconcile.Plan{Service: &s}, f.now().Unix())
+	}
+	return nil
 }
 
 // ChownTemplate gives a service template to another user or group; -1 keeps.

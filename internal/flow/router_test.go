@@ -193,3 +193,31 @@ func TestRouterRoleRemoved(t *testing.T) {
 	b.waitGone(id)
 	b.left()
 }
+
+// Whoever deletes the document of a service that has no VMs any more deletes the
+// service, with the routers and networks it made.
+func TestDeletedDocumentLeavesNothing(t *testing.T) {
+	b := newBench(t)
+	nets := fmt.Sprintf(`"networks_values":[{"Out":{"template_id":"%d","extra":"AR=[TYPE=IP4,IP=10.6.0.10,SIZE=4]"}}]`, b.vntemplate("NAME=t\nVN_MAD=bridge"))
+	id := b.service(nets, b.router("gate 1", `{"NETWORK_ID":"$Out"}`, ""))
+	s := b.waitState(id, one.ServiceRunning)
+	router, net := s.Routers["gate"], s.Networks[0]
+	if err := b.Cloud.DeleteDocument(b.Context(), b.Admin, id); err == nil || !strings.Contains(err.Error(), "has VMs") {
+		t.Fatalf("with its VM: %v", err)
+	}
+	b.must(b.Cloud.VMAction(b.Context(), b.Admin, b.vms(id, "gate")[0].ID, "terminate-hard"))
+	b.waitFor(id, one.ServiceRunning, func(st *store.State, _ *one.Service) bool { return !st.ServiceVMs.Any(id) })
+	other := b.Instantiate(b.Template(fmt.Sprintf("NAME=o\nCPU=0.1\nMEMORY=64\nNIC=[NETWORK_ID=%d]", net)), "other")
+	b.WaitVM(other, one.VMActive, one.LCMRunning)
+	if err := b.Cloud.DeleteDocument(b.Context(), b.Admin, id); err == nil || !strings.Contains(err.Error(), "leases in use") {
+		t.Fatalf("with somebody else's lease: %v", err)
+	}
+	if _, ok := b.st.View().VRouters.Get(router); !ok {
+		t.Error("a refused deletion took the router")
+	}
+	b.must(b.Cloud.VMAction(b.Context(), b.Admin, other, "terminate-hard"))
+	b.WaitVM(other, one.VMDone, 0)
+	b.must(b.Cloud.DeleteDocument(b.Context(), b.Admin, id))
+	b.waitGone(id)
+	b.left()
+}

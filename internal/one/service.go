@@ -18,6 +18,8 @@ type Service struct {
 	ScalingRole string `json:"scaling_role,omitempty"`
 	// Routers are the virtual routers of the roles of type vr, by role.
 	Routers map[string]int `json:"routers,omitempty"`
+	// Networks are those that it made for itself, and that go with it.
+	Networks []int `json:"networks,omitempty"`
 	// CooldownEnds is when COOLDOWN is over, epoch milliseconds, 0 outside it.
 	CooldownEnds int64 `json:"cooldown_ends,omitempty"`
 	// Cooldown is the length of the next COOLDOWN, milliseconds, fixed when scaling starts.

@@ -57,6 +57,9 @@ func (e *TooLargeError) Error() string {
 		e.Bytes, e.Keys, maxTxBytes, maxTxKeys)
 }
 
+// Unwrap gives the error its kind: who asked for that much is told.
+func (e *TooLargeError) Unwrap() error { return errs.New(errs.API, "%s", e.Error()) }
+
 // PanicError is a panic of a transaction's function: a programming error.
 type PanicError struct {
 	Value any

@@ -93,9 +93,6 @@ type Network struct {
 	ID    int // -1 while it does not exist
 }
 
-// Created tells whether the service made the network, and removes it with itself.
-func (n Network) Created() bool { return n.Mode != NetExisting }
-
 // Role returns a role by name.
 func (s *Spec) Role(name string) (*Role, bool) {
 	for i := range s.Roles {

@@ -304,7 +304,7 @@ func TestRead(t *testing.T) {
 	if c.ShutdownAction != "terminate-hard" || b.ShutdownAction != "terminate" || c.Cooldown != 7 || b.Cooldown != -1 || a.Min != 1 || a.Max != 2 || b.Max != -1 {
 		t.Errorf("roles: %+v", s.Roles)
 	}
-	if n := s.Networks; len(n) != 2 || n[0].Created() || n[0].ID != 5 || !n[1].Created() || n[1].From != 6 || n[1].ID != 9 {
+	if n := s.Networks; len(n) != 2 || n[0].Mode != NetExisting || n[0].ID != 5 || n[1].Mode == NetExisting || n[1].From != 6 || n[1].ID != 9 {
 		t.Errorf("networks: %+v", n)
 	}
 }
