@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -28,11 +29,12 @@ this machine: the agent dials.`,
 		Example: `  trifid join-token --host edge2 > token        # on the server
   trifid agent --server 10.0.0.1:2480 --token-file token`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, log, err := f.load(cmd.ErrOrStderr())
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			c, log, lines, err := f.load(cmd.ErrOrStderr())
 			if err != nil {
 				return err
 			}
+			defer func() { err = errors.Join(err, lines.Close()) }()
 			if len(servers) == 0 {
 				return fmt.Errorf("no server: give --server host:port, the address in its listen.agents")
 			}

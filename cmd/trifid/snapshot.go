@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/trifid-cloud/trifid/internal/config"
 	"github.com/trifid-cloud/trifid/internal/daemon"
+	"github.com/trifid-cloud/trifid/internal/logline"
 )
 
 // dataFlag declares --data for commands that work on a data directory without a
@@ -63,9 +65,9 @@ never touched. A restore that was cut short may be done again.`,
 	}
 	data := dataFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		log := newLogger(config.Log{Level: "warn"}, cmd.ErrOrStderr())
+		log, lines := logline.New(config.Log{Level: "warn"}, cmd.ErrOrStderr())
 		b, err := daemon.Restore(cmd.Context(), args[0], data(), log)
-		if err != nil {
+		if err = errors.Join(err, lines.Close()); err != nil {
 			return err
 		}
 		_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: the state of %s, %d keys\n", data(), time.Unix(b.Taken, 0).UTC().Format(time.RFC3339), b.Keys)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/trifid-cloud/trifid/internal/config"
 	"github.com/trifid-cloud/trifid/internal/daemon"
+	"github.com/trifid-cloud/trifid/internal/logline"
 )
 
 // serverFlags are the settings that may be given on the command line; they win
@@ -28,11 +30,11 @@ func (f *serverFlags) bind(cmd *cobra.Command) {
 }
 
 // load reads the configuration, lays the flags over it, and makes the logger it
-// describes.
-func (f *serverFlags) load(stderr io.Writer) (config.Config, *slog.Logger, error) {
+// describes, which the caller closes.
+func (f *serverFlags) load(stderr io.Writer) (config.Config, *slog.Logger, io.Closer, error) {
 	c, ignored, err := config.Load(f.file)
 	if err != nil {
-		return c, nil, err
+		return c, nil, nil, err
 	}
 	if f.data != "" {
 		c.Data = f.data
@@ -42,17 +44,17 @@ func (f *serverFlags) load(stderr io.Writer) (config.Config, *slog.Logger, error
 	}
 	if f.listen != "" {
 		if err := setListen(&c.Listen, f.listen); err != nil {
-			return c, nil, err
+			return c, nil, nil, err
 		}
 	}
 	if err := c.Validate(); err != nil {
-		return c, nil, fmt.Errorf("settings: %w", err)
+		return c, nil, nil, fmt.Errorf("settings: %w", err)
 	}
-	log := newLogger(c.Log, stderr)
+	log, lines := logline.New(c.Log, stderr)
 	for _, key := range ignored {
 		log.Info("a setting of the original that means nothing here", "component", "settings", "key", key)
 	}
-	return c, log, nil
+	return c, log, lines, nil
 }
 
 // setListen gives every face the host, each with its own port unless that is 0.
@@ -113,24 +115,12 @@ func serverCommand() *cobra.Command {
 }
 
 func serve(cmd *cobra.Command, f serverFlags, withAgent bool) error {
-	c, log, err := f.load(cmd.ErrOrStderr())
+	c, log, lines, err := f.load(cmd.ErrOrStderr())
 	if err != nil {
 		return err
 	}
-	return daemon.Run(cmd.Context(), daemon.Options{Config: c, Version: version, Agent: withAgent, Log: log, Out: cmd.OutOrStdout()})
-}
-
-// newLogger logs to w as the configuration says.
-func newLogger(c config.Log, w io.Writer) *slog.Logger {
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(c.Level)); err != nil {
-		level = slog.LevelInfo // checked when the configuration was read
-	}
-	o := &slog.HandlerOptions{Level: level}
-	if c.Format == "json" {
-		return slog.New(slog.NewJSONHandler(w, o))
-	}
-	return slog.New(slog.NewTextHandler(w, o))
+	err = daemon.Run(cmd.Context(), daemon.Options{Config: c, Version: version, Agent: withAgent, Log: log, Out: cmd.OutOrStdout()})
+	return errors.Join(err, lines.Close())
 }
 
 func versionCommand() *cobra.Command {

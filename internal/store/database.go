@@ -23,8 +23,9 @@ type database interface {
 }
 
 // wasteful is how many bytes not in use make it worth defragmenting, if they are
-// at least half of the file.
-const wasteful = 64 << 20
+// at least half of the file. They are not lost, the database writes into them
+// again; and while a database is defragmented nothing else is written.
+const wasteful = 512 << 20
 
 // keepDatabase looks at the size of the database until the store closes.
 func (s *Store) keepDatabase(db database) {

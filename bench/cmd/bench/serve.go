@@ -7,7 +7,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -20,6 +19,7 @@ import (
 	"github.com/trifid-cloud/trifid/bench/target"
 	"github.com/trifid-cloud/trifid/internal/config"
 	"github.com/trifid-cloud/trifid/internal/daemon"
+	"github.com/trifid-cloud/trifid/internal/logline"
 )
 
 // children are the commands this program runs itself with.
@@ -63,9 +63,9 @@ func serve(ctx context.Context, args []string) error {
 	}
 	p := &profiler{dir: *profiles}
 	go p.run(os.Stdin) // ends with the process
-	return daemon.Run(ctx, daemon.Options{
-		Config: c, Version: "bench", Agent: true, Log: slog.New(slog.NewTextHandler(os.Stderr, nil)), Out: os.Stdout,
-	})
+	log, lines := logline.New(c.Log, os.Stderr)
+	err = daemon.Run(ctx, daemon.Options{Config: c, Version: "bench", Agent: true, Log: log, Out: os.Stdout})
+	return errors.Join(err, lines.Close())
 }
 
 // profiler writes profiles when it is told to.
