@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"net/http"
 	"strings"
 
@@ -140,7 +141,7 @@ func (u *Guest) Act(ctx context.Context, id int, body string) error {
 	if err := a.run(ctx, u.gate.cloud, u, v.ID, p); err != nil {
 		return coreError(http.StatusInternalServerError, a.method, err)
 	}
-	u.audit("action", v, "action", perform)
+	u.audit(ctx, "action", v, slog.String("action", perform))
 	return nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 
 	"github.com/trifid-cloud/trifid/internal/one"
@@ -101,7 +102,7 @@ func (u *Guest) Scale(ctx context.Context, role string, cardinality int) error {
 	if err != nil {
 		return &Refusal{Status: http.StatusBadRequest, Text: fmt.Sprintf("Error performing action on service %d role %s", s.ID, clip(role)), Cause: err}
 	}
-	u.audit("scale", u.vm, "service", s.ID, "role", role, "cardinality", cardinality)
+	u.audit(ctx, "scale", u.vm, slog.Int("service", s.ID), slog.String("role", role), slog.Int("cardinality", cardinality))
 	return nil
 }
 

@@ -3,6 +3,7 @@ package gate
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"strings"
 
@@ -40,7 +41,7 @@ func (u *Guest) Update(ctx context.Context, id int, data string, kind int) error
 	if err := u.gate.cloud.UpdateVM(ctx, u.owner, v.ID, change, 1); err != nil {
 		return coreError(http.StatusInternalServerError, "one.vm.update", err)
 	}
-	u.audit("update", v, "attributes", names(change))
+	u.audit(ctx, "update", v, slog.String("attributes", names(change)))
 	return nil
 }
 
@@ -51,21 +52,26 @@ func (u *Guest) erase(ctx context.Context, v *one.VM, path string, kind int) err
 	if err := u.gate.cloud.EraseVM(ctx, u.owner, v.ID, path); err != nil {
 		return eraseError(err)
 	}
-	u.audit("erase", v, "attributes", []string{clip(path)})
+	u.audit(ctx, "erase", v, slog.String("attributes", clip(path)))
 	return nil
 }
 
 // names returns the names of a change's attributes, for the audit.
-func names(t *tmpl.Template) []string {
+func names(t *tmpl.Template) string {
 	const most = 32
+	all := t.All()
+	if len(all) == 1 {
+		return clip(all[0].Name)
+	}
 	var out []string
-	for i, a := range t.All() {
+	for i, a := range all {
 		if i == most {
-			return append(out, "…")
+			out = append(out, "…")
+			break
 		}
 		out = append(out, clip(a.Name))
 	}
-	return out
+	return strings.Join(out, ",")
 }
 
 // clip bounds what a guest can write into the log.
@@ -79,6 +85,8 @@ func clip(s string) string {
 
 // audit logs a change that was made: who, to which VM, what, from where; never
 // the values.
-func (u *Guest) audit(what string, v *one.VM, args ...any) {
-	u.gate.log.Info("guest made a change", append([]any{"change", what, "guest", u.vm.ID, "vm", v.ID, "owner", u.owner.UID, "from", u.from}, args...)...)
+func (u *Guest) audit(ctx context.Context, what string, v *one.VM, more ...slog.Attr) {
+	u.gate.log.LogAttrs(ctx, slog.LevelInfo, "guest made a change", append([]slog.Attr{
+		slog.String("change", what), slog.Int("guest", u.vm.ID), slog.Int("vm", v.ID), slog.Int("owner", u.owner.UID), slog.String("from", u.from),
+	}, more...)...)
 }

@@ -5,6 +5,8 @@ import (
 	"crypto/cipher"
 	"encoding/base64"
 	"fmt"
+	"slices"
+	"strings"
 )
 
 // Encrypt returns a template in which the attributes of the list (NAME or
@@ -13,6 +15,9 @@ import (
 // under that key is one already and stays as it is; so does an empty
 // sub-attribute. Source: XML-RPC reference §9.7.
 func Encrypt(t *Template, list []string, key string) (*Template, error) {
+	if !hasAny(t, list) {
+		return t, nil
+	}
 	block, err := newBlock(key)
 	if err != nil {
 		return nil, fmt.Errorf("encrypt attributes: %w", err)
@@ -27,6 +32,9 @@ func Encrypt(t *Template, list []string, key string) (*Template, error) {
 
 // Decrypt undoes Encrypt. A value that does not decrypt stays as it is.
 func Decrypt(t *Template, list []string, key string) (*Template, error) {
+	if !hasAny(t, list) {
+		return t, nil
+	}
 	block, err := newBlock(key)
 	if err != nil {
 		return nil, fmt.Errorf("decrypt attributes: %w", err)
@@ -36,6 +44,15 @@ func Decrypt(t *Template, list []string, key string) (*Template, error) {
 			return plain
 		}
 		return value
+	})
+}
+
+// hasAny tells whether a template has an attribute that an entry of the list may
+// mean: hardly any has.
+func hasAny(t *Template, list []string) bool {
+	return slices.ContainsFunc(list, func(entry string) bool {
+		name, _, _ := strings.Cut(entry, "/")
+		return t.Has(name)
 	})
 }
 

@@ -84,7 +84,7 @@ func TestEncryptErrors(t *testing.T) {
 				t.Errorf("the key is in the error: %v", err)
 			}
 		}
-		if _, err := f(in, []string{"A/"}, oneKey); err == nil {
+		if _, err := f(in, []string{"P/"}, oneKey); err == nil {
 			t.Error("a bad list was accepted")
 		}
 	}

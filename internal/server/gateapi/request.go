@@ -193,9 +193,8 @@ func (q *request) body() (text string, err error) {
 		}
 	}()
 	most := q.api.opts.MaxBody
-	tooLarge := &gate.Refusal{Status: http.StatusRequestEntityTooLarge, Text: fmt.Sprintf("The body is larger than %d bytes", most)}
 	if q.ContentLength > most {
-		return "", tooLarge
+		return "", tooLarge(most)
 	}
 	size := int64(512)
 	if q.ContentLength > 0 {
@@ -209,7 +208,7 @@ func (q *request) body() (text string, err error) {
 		buf = buf[:len(buf)+n]
 		switch {
 		case int64(len(buf)) > most:
-			return "", tooLarge
+			return "", tooLarge(most)
 		case errors.Is(err, io.EOF):
 			return string(buf), nil
 		case err != nil:
@@ -227,4 +226,8 @@ func (q *request) body() (text string, err error) {
 		}
 		buf = append(make([]byte, 0, room), buf...)
 	}
+}
+
+func tooLarge(most int64) error {
+	return &gate.Refusal{Status: http.StatusRequestEntityTooLarge, Text: fmt.Sprintf("The body is larger than %d bytes", most)}
 }

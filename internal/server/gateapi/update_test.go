@@ -191,7 +191,7 @@ func TestAudit(t *testing.T) {
 	text := log.String()
 	for _, want := range []string{
 		fmt.Sprintf(`msg="guest made a change" change=update guest=%d vm=%d owner=%d from=127.0.0.1:`, w.web0.ID, w.web1.ID, w.ana.ID),
-		`attributes="[B PASS]"`, `change=action`, `action=poweroff`, `change=scale`, `role=web cardinality=3`,
+		`attributes=B,PASS`, `change=action`, `action=poweroff`, `change=scale`, `role=web cardinality=3`,
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the log lacks %s:\n%s", want, text)
