@@ -47,7 +47,8 @@ type Config struct {
 	// KeepRevisions is how much history etcd keeps for watches; default 10 000.
 	KeepRevisions int64
 	// FeedCommits and FeedBytes bound how far a feed may lag behind before it has
-	// to start over; defaults 4096 and 64 MiB.
+	// to start over, the latter by what lagging keeps in memory, about; defaults
+	// 4096 and 32 MiB.
 	FeedCommits, FeedBytes int
 
 	// Logger takes what the store and etcd have to say, with their component; none if nil.
@@ -113,7 +114,7 @@ func (c Config) withDefaults() (Config, error) {
 	setDefault(&c.KeepRevisions, 10_000)
 	setDefault(&c.retry, 50*time.Millisecond)
 	setDefault(&c.FeedCommits, 4096)
-	setDefault(&c.FeedBytes, 64<<20)
+	setDefault(&c.FeedBytes, 32<<20)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}

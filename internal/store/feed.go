@@ -22,7 +22,15 @@ type node struct {
 	next   atomic.Pointer[node]
 }
 
-func newNode(st *State, changes []Change, bytes int) *node {
+// What a commit keeps in memory besides what it wrote, about: the copies of the
+// tables it changed, and the value that each change replaced.
+const (
+	commitBytes = 4 << 10
+	changeBytes = 1 << 10
+)
+
+func newNode(st *State, changes []Change, written int) *node {
+	bytes := written + commitBytes + changeBytes*len(changes)
 	n := &node{commit: Commit{st, changes}, bytes: bytes, more: make(chan struct{})}
 	st.node = n
 	return n
