@@ -79,6 +79,11 @@ func (c *Cloud) place(tx *store.Tx, who auth.Caller, v *one.VM, h *one.Host, ds 
 	if n, err = assignPort(&tx.State, n, h.ClusterID); err != nil {
 		return fail("%s", err)
 	}
+	if n.Template.Get("TM_MAD_SYSTEM") != d.TMMad {
+		m := *n
+		m.Template = n.Template.With("TM_MAD_SYSTEM", d.TMMad)
+		n = &m
+	}
 	ch, err := machine.Deploy(n, machine.Place{
 		HostID: h.ID, Hostname: h.Name, ClusterID: h.ClusterID, VMMad: h.VMMad, DSID: d.ID, TMMad: d.TMMad,
 	}, c.now())

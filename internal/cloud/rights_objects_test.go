@@ -66,6 +66,12 @@ func storageRights() []right {
 		{method: "UpdateTemplate", may: "owner chief", needs: "MANAGE TEMPLATE/#0", call: func(w *world, who auth.Caller) error {
 			return w.UpdateTemplate(w.ctx, who, 0, parsed("A=b"), 1)
 		}},
+		{method: "ChmodTemplate", may: "owner chief", needs: "MANAGE TEMPLATE/#1", call: chmodTemplate(7, false)},
+		{method: "ChmodTemplate", what: "with images", may: "owner chief", needs: "MANAGE TEMPLATE/#1", call: chmodTemplate(7, true)},
+		{method: "ChmodTemplate", what: "admin bit", needs: "ADMIN TEMPLATE/#1", call: chmodTemplate(2, true)},
+		{method: "ExtendedTemplate", may: "owner member chief", needs: "USE TEMPLATE/#1; USE IMAGE/#0; USE NET/#0", call: func(w *world, who auth.Caller) error {
+			return third(w.ExtendedTemplate(who, 1))
+		}},
 		{method: "DeleteTemplate", may: "owner chief", needs: "MANAGE TEMPLATE/#0", call: func(w *world, who auth.Caller) error {
 			return w.DeleteTemplate(w.ctx, who, 0, false)
 		}},
@@ -156,9 +162,16 @@ func documentRights() []right {
 
 // chmod sets one bit and keeps the others.
 func chmod(kind one.Kind, id, bit, to int) func(*world, auth.Caller) error {
-	return func(w *world, who auth.Caller) error {
-		bits := [9]int{-1, -1, -1, -1, -1, -1, -1, -1, -1}
-		bits[bit] = to
-		return w.Chmod(w.ctx, who, kind, id, bits)
-	}
+	return func(w *world, who auth.Caller) error { return w.Chmod(w.ctx, who, kind, id, oneBit(bit, to)) }
+}
+
+// chmodTemplate sets one bit of template 1.
+func chmodTemplate(bit int, images bool) func(*world, auth.Caller) error {
+	return func(w *world, who auth.Caller) error { return w.ChmodTemplate(w.ctx, who, 1, oneBit(bit, 1), images) }
+}
+
+func oneBit(bit, to int) [9]int {
+	bits := [9]int{-1, -1, -1, -1, -1, -1, -1, -1, -1}
+	bits[bit] = to
+	return bits
 }

@@ -116,6 +116,75 @@ func (c *Cloud) DeleteTemplate(ctx context.Context, who auth.Caller, id int, ima
 	})
 }
 
+// ChmodTemplate is Chmod of a template; with images, of those of its disks too as
+// far as the caller may. Source: XML-RPC reference §6.5.
+func (c *Cloud) ChmodTemplate(ctx context.Context, who auth.Caller, id int, bits [9]int, images bool) error {
+	return c.update(ctx, func(tx *store.Tx) error {
+		if err := c.chmod(tx, who, one.KindTemplate, id, bits); err != nil || !images {
+			return err
+		}
+		t, _ := tx.Templates.Get(id)
+		for _, d := range t.Template.Vectors("DISK") {
+			i, err := c.imageOf(&tx.State, who, d)
+			if err != nil {
+				continue
+			}
+			if err := c.chmod(tx, who, one.KindImage, i.ID, bits); err != nil {
+				c.log.Info("image of a template keeps its permissions", "template", id, "image", i.ID, "err", err)
+			}
+		}
+		return nil
+	})
+}
+
+// ExtendedTemplate returns a template whose disks and NICs have what their images
+// and networks say, as they would have in a VM of the caller. What is not there
+// stays as the template has it. Source: XML-RPC reference §7.1.
+func (c *Cloud) ExtendedTemplate(who auth.Caller, id int) (*View, *one.VMTemplate, error) {
+	st, o, err := c.Info(who, one.KindTemplate, id)
+	if err != nil {
+		return nil, nil, err
+	}
+	t := *o.(*one.VMTemplate)
+	disks := t.Template.Vectors("DISK")
+	for n, d := range disks {
+		i, err := c.imageOf(st, who, d)
+		if err != nil {
+			continue
+		}
+		if err := c.allowRead(st, who, target(i), one.Use); err != nil {
+			return nil, nil, err
+		}
+		ds, ok := st.Datastores.Get(i.DatastoreID)
+		if !ok {
+			continue
+		}
+		if full, err := diskOfImage(d.Without(diskCoreAttrs...), i, ds, c.cfg); err == nil {
+			disks[n] = full.Without(osMark)
+		}
+	}
+	if len(disks) > 0 {
+		t.Template = t.Template.WithVectors("DISK", disks)
+	}
+	for _, name := range []string{"NIC", "NIC_ALIAS"} {
+		nics := t.Template.Vectors(name)
+		for n, nic := range nics {
+			net, err := c.networkOf(st, who, nic)
+			if err != nil {
+				continue
+			}
+			if err := c.allowRead(st, who, target(net), one.Use); err != nil {
+				return nil, nil, err
+			}
+			nics[n] = nicOfNetwork(nic.Without(nicCoreAttrs...), net, nil)
+		}
+		if len(nics) > 0 {
+			t.Template = t.Template.WithVectors(name, nics)
+		}
+	}
+	return st, &t, nil
+}
+
 // CloneTemplate copies a template under another name; recursive clones the
 // images of its disks as well. Source: XML-RPC reference §6.8.
 func (c *Cloud) CloneTemplate(ctx context.Context, who auth.Caller, id int, name string, recursive bool) (int, error) {

@@ -7,6 +7,7 @@ import (
 	"github.com/trifid-cloud/trifid/internal/auth"
 	"github.com/trifid-cloud/trifid/internal/contextvars"
 	"github.com/trifid-cloud/trifid/internal/one"
+	"github.com/trifid-cloud/trifid/internal/onexml"
 	"github.com/trifid-cloud/trifid/internal/store"
 	"github.com/trifid-cloud/trifid/internal/tmpl"
 )
@@ -127,8 +128,38 @@ func (c *Cloud) contextVM(st *store.State, v *one.VM, t, user *tmpl.Template) *c
 				}
 				return ""
 			},
+			XML: func(kind string, id int) string { return string(guestXML(st, v, t, user, kind, id)) },
 		},
 	}
+}
+
+// guestXML returns the document of a VM, with the templates it is to have, or of an
+// object around it, for its guest. A VM comes without its CONTEXT, which is what
+// the document goes into; a user without what others could log in with; a network
+// without its leases. Source: OneGate reference §5.4.
+func guestXML(st *store.State, v *one.VM, t, user *tmpl.Template, kind string, id int) []byte {
+	docs := &onexml.Docs{State: st}
+	switch kind {
+	case "VM":
+		n := *v
+		n.Template, n.UserTemplate = t.Without("CONTEXT"), user
+		return docs.AppendVM(nil, &n)
+	case "NETWORK":
+		if n, ok := st.VNets.Get(id); ok {
+			return docs.AppendVNet(nil, n, func(*one.Lease) bool { return false })
+		}
+	case "IMAGE":
+		if i, ok := st.Images.Get(id); ok {
+			return docs.AppendImage(nil, i)
+		}
+	case "USER":
+		if u, ok := st.Users.Get(id); ok {
+			n := *u
+			n.Password, n.Tokens, n.Template = "", nil, u.Template.Without(append([]string{"TOKEN_PASSWORD"}, userEncrypted...)...)
+			return docs.AppendUser(nil, &n)
+		}
+	}
+	return nil
 }
 
 // imageOfRef finds the image a file reference names, usable by the caller.

@@ -84,7 +84,8 @@ func (c *Cloud) createVM(tx *store.Tx, who auth.Caller, n NewVM) (*one.VM, error
 		d.out = d.out.With("SUBMIT_ON_HOLD", "YES")
 	}
 	v.PrevState = v.State
-	v.Template = d.out.With("VMID", itoa(id))
+	d.out = d.out.With("VMID", itoa(id))
+	v.Template = d.out
 	v.UserTemplate = d.in.Without("CONTEXT", "DISK", "NIC", "NIC_ALIAS", "CPU", "MEMORY", "SCHED_ACTION", "TEMPLATE_NAME", "VMID").Without(coreAttrs...)
 	if err := d.finish(v); err != nil {
 		return nil, allocFailed(n.Of, err)

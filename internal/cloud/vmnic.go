@@ -189,27 +189,8 @@ func (c *Cloud) connectNIC(tx *store.Tx, who auth.Caller, vm int, nic tmpl.Vecto
 		}
 		nic = leaseAttrs(nic, a, i)
 	}
-	nic = nic.With("NETWORK_ID", itoa(n.ID)).With("NETWORK", n.Name).
-		With("BRIDGE", firstOf(a.Attrs.Get("BRIDGE"), n.Bridge)).With("BRIDGE_TYPE", n.BridgeType).
-		With("VN_MAD", firstOf(a.Attrs.Get("VN_MAD"), n.VNMad))
-	set := func(k, v string) {
-		if v != "" {
-			nic = nic.With(k, v)
-		}
-	}
-	set("PHYDEV", firstOf(a.Attrs.Get("PHYDEV"), n.PhyDev))
-	set("VLAN_ID", firstOf(a.Attrs.Get("VLAN_ID"), n.VLANID))
-	set("OUTER_VLAN_ID", n.OuterVLANID)
-	if len(n.ClusterIDs) > 0 {
-		nic = nic.With("CLUSTER_ID", joinInts(n.ClusterIDs))
-	}
-	for _, k := range inheritFromNet {
-		if !nic.Has(k) {
-			set(k, firstOf(a.Attrs.Get(k), n.Template.Get(k)))
-		}
-	}
-	groups := joinSets(nic.Get("SECURITY_GROUPS"), n.Template.Get("SECURITY_GROUPS"), a.Attrs.Get("SECURITY_GROUPS"))
-	for _, g := range splitInts(groups) {
+	nic = nicOfNetwork(nic, n, a.Attrs)
+	for _, g := range splitInts(nic.Get("SECURITY_GROUPS")) {
 		sg, ok := tx.SecGroups.Get(g)
 		if !ok {
 			return nil, errs.NotFound(one.KindSecGroup, g)
@@ -218,13 +199,38 @@ func (c *Cloud) connectNIC(tx *store.Tx, who auth.Caller, vm int, nic tmpl.Vecto
 			return nil, err
 		}
 	}
-	set("SECURITY_GROUPS", groups)
 	if !alias {
 		if nic.Get("TARGET") == "" {
 			nic = nic.With("TARGET", "one-"+itoa(vm)+"-"+nic.Get("NIC_ID"))
 		}
 	}
 	return nic, nil
+}
+
+// nicOfNetwork fills a NIC in from its network, and from the attributes of the
+// address range its lease is of.
+func nicOfNetwork(nic tmpl.Vector, n *one.VNet, ar *tmpl.Template) tmpl.Vector {
+	nic = nic.With("NETWORK_ID", itoa(n.ID)).With("NETWORK", n.Name).
+		With("BRIDGE", firstOf(ar.Get("BRIDGE"), n.Bridge)).With("BRIDGE_TYPE", n.BridgeType).
+		With("VN_MAD", firstOf(ar.Get("VN_MAD"), n.VNMad))
+	set := func(k, v string) {
+		if v != "" {
+			nic = nic.With(k, v)
+		}
+	}
+	set("PHYDEV", firstOf(ar.Get("PHYDEV"), n.PhyDev))
+	set("VLAN_ID", firstOf(ar.Get("VLAN_ID"), n.VLANID))
+	set("OUTER_VLAN_ID", n.OuterVLANID)
+	if len(n.ClusterIDs) > 0 {
+		nic = nic.With("CLUSTER_ID", joinInts(n.ClusterIDs))
+	}
+	for _, k := range inheritFromNet {
+		if !nic.Has(k) {
+			set(k, firstOf(ar.Get(k), n.Template.Get(k)))
+		}
+	}
+	set("SECURITY_GROUPS", joinSets(nic.Get("SECURITY_GROUPS"), n.Template.Get("SECURITY_GROUPS"), ar.Get("SECURITY_GROUPS")))
+	return nic
 }
 
 // networkOf finds the network a NIC names: by id, or by name among the caller's

@@ -75,6 +75,20 @@ func TestGocaVM(t *testing.T) {
 	if vcpu, err := v.Template.GetVCPU(); err != nil || vcpu != 2 {
 		t.Errorf("VCPU %v, %v", vcpu, err)
 	}
+	for key, want := range map[string]string{"VMID": strconv.Itoa(id), "TEMPLATE_ID": strconv.Itoa(tid), "TM_MAD_SYSTEM": v.HistoryRecords[0].TMMad} {
+		if got, err := v.Template.GetStr(key); err != nil || got != want {
+			t.Errorf("%s %q, %v; want %q", key, got, err, want)
+		}
+	}
+	full, err := c.Template(tid).Info(true, false)
+	check(t, "template.info extended", err)
+	if disks, nics := full.Template.GetDisks(), full.Template.GetNICs(); len(disks) != 1 || len(nics) != 1 {
+		t.Errorf("the template in full: %+v", full)
+	} else if size, _ := disks[0].GetStr("SIZE"); size != "64" {
+		t.Errorf("SIZE of the disk %q, want the image's", size)
+	} else if bridge, _ := nics[0].GetStr("BRIDGE"); bridge != "br0" {
+		t.Errorf("BRIDGE of the NIC %q, want the network's", bridge)
+	}
 	if len(v.HistoryRecords) != 1 || v.HistoryRecords[0].Hostname != "edge1" {
 		t.Errorf("history %+v", v.HistoryRecords)
 	}

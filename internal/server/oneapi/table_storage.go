@@ -3,7 +3,7 @@ package oneapi
 import (
 	"slices"
 
-	"github.com/trifid-cloud/trifid/internal/errs"
+	"github.com/trifid-cloud/trifid/internal/cloud"
 	"github.com/trifid-cloud/trifid/internal/one"
 	"github.com/trifid-cloud/trifid/internal/onexml"
 )
@@ -21,17 +21,14 @@ func templateMethods() []method {
 		set(p+".delete", "id i, images b=false", "MANAGE TEMPLATE", change(func(c *call, id int) error {
 			return c.cloud.DeleteTemplate(c.ctx, c.who, id, c.bool(2))
 		})),
-		get(p+".info", "id i, extended b=false, decrypt b=false", "USE TEMPLATE", show(templateInfo)).but("extended is not supported"),
+		get(p+".info", "id i, extended b=false, decrypt b=false", "USE TEMPLATE", show(templateInfo)),
 		updateOf(p, "MANAGE TEMPLATE", func(c *call, id int) error {
 			return c.cloud.UpdateTemplate(c.ctx, c.who, id, c.template(2), c.int(3))
 		}),
 		renameOf(p, kind, "MANAGE TEMPLATE"), chownOf(p, kind),
 		set(p+".chmod", paramsChmod+", recursive b=false", "MANAGE or ADMIN TEMPLATE", change(func(c *call, id int) error {
-			if c.bool(11) {
-				return errs.New(errs.NotSupported, "[%s] recursive not supported yet", c.method.name)
-			}
-			return c.cloud.Chmod(c.ctx, c.who, kind, id, c.bits())
-		})).but("recursive is not supported"),
+			return c.cloud.ChmodTemplate(c.ctx, c.who, id, c.bits(), c.bool(11))
+		})),
 		set(p+".instantiate", "id i, name s, hold b=false, extra t=, persistent b=false", "USE TEMPLATE", create(func(c *call) (int, error) {
 			return c.cloud.Instantiate(c.ctx, c.who, c.int(1), c.text(2), c.bool(3), c.template(4), c.bool(5))
 		})),
@@ -46,12 +43,15 @@ func templateMethods() []method {
 }
 
 func templateInfo(c *call) ([]byte, error) {
-	st, t, err := owned[*one.VMTemplate](c, one.KindTemplate, c.int(1))
+	read := owned[*one.VMTemplate]
+	if c.bool(2) {
+		read = func(c *call, _ one.Kind, id int) (*cloud.View, *one.VMTemplate, error) {
+			return c.cloud.ExtendedTemplate(c.who, id)
+		}
+	}
+	st, t, err := read(c, one.KindTemplate, c.int(1))
 	if err != nil {
 		return nil, err
-	}
-	if c.bool(2) {
-		return nil, errs.New(errs.NotSupported, "[%s] extended not supported yet", c.method.name)
 	}
 	if c.bool(3) {
 		t = t.WithBody(c.cloud.Clear(c.who, one.KindTemplate, t.Template)).(*one.VMTemplate)
