@@ -60,7 +60,8 @@ func (f field) of(nic tmpl.Vector) string {
 //     and PCIx variables of passthrough NICs, empty ones left out. A NIC in
 //     NETWORK_MODE=AUTO gets its block once it has a network.
 //   - a PCI device with a guest address: PCIx_ADDRESS.
-//   - TOKEN=YES: ONEGATE_ENDPOINT and VMID. The caller then also records the
+//   - TOKEN=YES: ONEGATE_ENDPOINT and VMID; and where the user left an empty
+//     ONEGATE_URL, the address that guests of 4.x know. The caller then also records the
 //     owner in TEMPLATE/CREATED_BY: the token is made with that user's password.
 //   - a virtual router's VM: VROUTER_ID, VROUTER_KEEPALIVED_ID and
 //     VROUTER_KEEPALIVED_PASSWORD, as its TEMPLATE has them.
@@ -86,6 +87,9 @@ func Generate(context tmpl.Vector, vm *VM, endpoint string) (tmpl.Vector, error)
 		}
 		vars["ONEGATE_ENDPOINT"] = endpoint
 		vars["VMID"] = strconv.Itoa(vm.ID)
+		if url, asked := context.Lookup("ONEGATE_URL"); asked && url == "" {
+			vars["ONEGATE_URL"] = strings.TrimSuffix(endpoint, "/") + "/vm/" + vars["VMID"]
+		}
 	}
 	for _, name := range []string{"VROUTER_ID", "VROUTER_KEEPALIVED_ID", "VROUTER_KEEPALIVED_PASSWORD"} {
 		if v := vm.Template.Get(name); v != "" {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -83,6 +84,9 @@ func TestGenerateConditions(t *testing.T) {
 		{"PCI address without NETWORK", tmpl.New(tmpl.Vec("PCI", "PCI_ID", "3", "TYPE", "NIC", "MAC", "m", "VM_ADDRESS", "a")), nil, "PCI3_ADDRESS=a\n"},
 		{"PCI NIC", tmpl.New(tmpl.Vec("PCI", "PCI_ID", "3", "TYPE", "NIC", "MAC", "m", "IP6", "i")), []string{"NETWORK", "YES"}, "PCI3_IP6=i\nPCI3_MAC=m\n"},
 		{"TOKEN=NO", nil, []string{"TOKEN", "NO"}, ""},
+		{"a guest of 4.x", nil, []string{"TOKEN", "YES", "ONEGATE_URL", ""}, "ONEGATE_ENDPOINT=" + endpoint + "\nONEGATE_URL=" + endpoint + "/vm/18\nVMID=18\n"},
+		{"ONEGATE_URL of the user", nil, []string{"TOKEN", "YES", "ONEGATE_URL", "u"}, "ONEGATE_ENDPOINT=" + endpoint + "\nVMID=18\n"},
+		{"ONEGATE_URL without TOKEN", nil, []string{"ONEGATE_URL", ""}, ""},
 		{"TOKEN", nil, []string{"TOKEN", "Yes", "VMID", "7"}, "ONEGATE_ENDPOINT=" + endpoint + "\nVMID=18\n"},
 	} {
 		context := tmpl.Vec("C", c.context...).Vector
@@ -234,7 +238,7 @@ func FuzzGenerate(f *testing.F) {
 			if i > 0 && got[i-1].Name >= p.Name {
 				t.Fatalf("%q behind %q", p.Name, got[i-1].Name)
 			}
-			if v, had := context.Lookup(p.Name); had && v != p.Value && !strings.HasPrefix(p.Name, "ETH") && !strings.HasPrefix(p.Name, "PCI") && p.Name != "ONEGATE_ENDPOINT" && p.Name != "VMID" {
+			if v, had := context.Lookup(p.Name); had && v != p.Value && !strings.HasPrefix(p.Name, "ETH") && !strings.HasPrefix(p.Name, "PCI") && !slices.Contains([]string{"ONEGATE_ENDPOINT", "ONEGATE_URL", "VMID"}, p.Name) {
 				t.Fatalf("%s changed from %q to %q", p.Name, v, p.Value)
 			}
 		}

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/trifid-cloud/trifid/internal/agentapi"
@@ -29,6 +31,9 @@ func (h *Host) Context(_ context.Context, m *agentapi.Machine) error {
 	for _, f := range c.Files {
 		if err := checkAbs("FILES", f.Path); err != nil {
 			return fmt.Errorf("context disk: %w", err)
+		}
+		if f.Name == "" && restrictedFile(f.Path) { // named by a user, and no image
+			return fmt.Errorf("CONTEXT/FILES cannot use %s, it's in restricted directories", f.Path)
 		}
 		files, err := contextdisk.LocalFiles(f.Path, f.Name)
 		if err != nil {
@@ -55,4 +60,18 @@ func (h *Host) Context(_ context.Context, m *agentapi.Machine) error {
 		}
 		return out.Truncate(size + padding)
 	})
+}
+
+// restrictedDirs are of which no file may go to a guest, whoever names it.
+// Source: OneGate reference §5.2.
+var restrictedDirs = []string{"/etc"}
+
+// restrictedFile tells whether a path is in a restricted directory, by whatever
+// links, or has one in it.
+func restrictedFile(path string) bool {
+	path = filepath.Clean(path)
+	if real, err := filepath.EvalSymlinks(filepath.Dir(path)); err == nil {
+		path = filepath.Join(real, filepath.Base(path))
+	}
+	return slices.ContainsFunc(restrictedDirs, func(dir string) bool { return path == dir || within(path, dir) || within(dir, path) })
 }

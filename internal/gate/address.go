@@ -42,7 +42,7 @@ func (u *Guest) related(id int) error {
 	if err := u.may("one.vm.info", u.vm); err != nil {
 		return err
 	}
-	if said, ok := u.vm.UserTemplate.Lookup("SERVICE_ID"); ok && said != "" {
+	if u.vm.UserTemplate.Has("SERVICE_ID") {
 		s, err := u.service()
 		if err != nil {
 			return err

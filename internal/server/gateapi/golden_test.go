@@ -124,8 +124,10 @@ func TestServiceDocument(t *testing.T) {
 		"77": "404 Service 77 not found", "99999999999999999999": "400 Empty or invalid SERVICE_ID",
 	} {
 		v := w.vm(w.ana, func(v *one.VM) { v.UserTemplate = tmpl.New(tmpl.Single("SERVICE_ID", said)) })
-		if a := w.ask(v, "GET", "/service", ""); itoa(a.status)+" "+a.body != want {
-			t.Errorf("SERVICE_ID %q: %d %s, want %s", said, a.status, a.body, want)
+		for _, path := range []string{"/service", "/vms/" + itoa(w.lone.ID)} {
+			if a := w.ask(v, "GET", path, ""); itoa(a.status)+" "+a.body != want {
+				t.Errorf("SERVICE_ID %q: %s: %d %s, want %s", said, path, a.status, a.body, want)
+			}
 		}
 	}
 }
