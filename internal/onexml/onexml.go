@@ -43,9 +43,15 @@ type Monitor interface {
 
 // AppendPool appends a pool: each item as write does it, inside the root element.
 func AppendPool[T any](dst []byte, root string, items iter.Seq[T], write func([]byte, T) []byte) []byte {
+	return SpillPool(dst, root, items, write, func(dst []byte) []byte { return dst })
+}
+
+// SpillPool is AppendPool for pools that are too large to be held: after each
+// item, spill is given what there is and returns what to append to.
+func SpillPool[T any](dst []byte, root string, items iter.Seq[T], write func([]byte, T) []byte, spill func([]byte) []byte) []byte {
 	dst = open(dst, root)
 	for item := range items {
-		dst = write(dst, item)
+		dst = spill(write(dst, item))
 	}
 	return shut(dst, root)
 }

@@ -25,13 +25,17 @@ func AppendSuccess(dst []byte, v Value) []byte {
 	return append(dst, arrayClose...)
 }
 
-// AppendSuccessText is AppendSuccess for a string that is held as bytes: a
-// document, which it reads once and does not retain.
-func AppendSuccessText(dst, text []byte) []byte {
+// AppendTextBegin appends what AppendSuccess has before a string, for one that is
+// held as bytes and comes in pieces, a document: each piece is to be appended with
+// AppendEscaped, must not end within a character, and is not retained.
+func AppendTextBegin(dst []byte) []byte {
 	dst = append(dst, arrayOpen...)
 	dst = appendLine(dst, Bool(true))
-	dst = append(dst, "<value><string>"...)
-	dst = AppendEscaped(dst, text)
+	return append(dst, "<value><string>"...)
+}
+
+// AppendTextEnd appends what is behind the text.
+func AppendTextEnd(dst []byte) []byte {
 	dst = append(dst, "</string></value>"+lineEnd...)
 	dst = appendLine(dst, Int(0))
 	return append(dst, arrayClose...)

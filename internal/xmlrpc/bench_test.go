@@ -80,7 +80,7 @@ func BenchmarkAppendSuccessInfo(b *testing.B) {
 	b.SetBytes(int64(len(doc)))
 	b.ReportAllocs()
 	for b.Loop() {
-		dst = AppendSuccessText(dst[:0], doc)
+		dst = successText(dst[:0], doc)
 	}
 }
 
@@ -90,7 +90,7 @@ func BenchmarkAppendSuccessPool(b *testing.B) {
 	b.SetBytes(int64(len(doc)))
 	b.ReportAllocs()
 	for b.Loop() {
-		dst = AppendSuccessText(dst[:0], doc)
+		dst = successText(dst[:0], doc)
 	}
 }
 
@@ -124,7 +124,7 @@ func BenchmarkEscapeReplacer(b *testing.B) {
 }
 
 func BenchmarkParseAnswerPool(b *testing.B) {
-	answer := AppendSuccessText(nil, poolDocument())
+	answer := successText(nil, poolDocument())
 	b.SetBytes(int64(len(answer)))
 	b.ReportAllocs()
 	for b.Loop() {

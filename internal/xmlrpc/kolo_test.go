@@ -33,7 +33,7 @@ func TestAnswersForKolo(t *testing.T) {
 	const document = "<VM><NAME><![CDATA[a & <b>]]></NAME></VM>"
 	for name, b := range map[string][]byte{
 		"value": xmlrpc.AppendSuccess(nil, xmlrpc.String(document)),
-		"text":  xmlrpc.AppendSuccessText(nil, []byte(document)),
+		"text":  xmlrpc.AppendTextEnd(xmlrpc.AppendEscaped(xmlrpc.AppendTextBegin(nil), document)),
 	} {
 		var got []any
 		if err := kolo.Response(b).Unmarshal(&got); err != nil {

@@ -50,6 +50,24 @@ func Answer(w http.ResponseWriter, text []byte) error {
 	return err
 }
 
+// Pieces writes an answer that is sent while it is made. As with Answer, a client
+// that takes it slowly, but takes it, gets all of it.
+type Pieces struct {
+	W     http.ResponseWriter
+	began time.Time
+	total int64
+}
+
+// Write sends a piece.
+func (p *Pieces) Write(piece []byte) (int, error) {
+	if p.began.IsZero() {
+		p.began = time.Now()
+	}
+	p.total += int64(len(piece))
+	_ = http.NewResponseController(p.W).SetWriteDeadline(p.began.Add(fair(p.total)))
+	return p.W.Write(piece)
+}
+
 // fair is how long so many bytes may take.
 func fair(bytes int64) time.Duration {
 	return time.Minute + time.Duration(bytes)*time.Second/minRate

@@ -8,11 +8,15 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"sync"
 	"testing"
 
+	"github.com/trifid-cloud/trifid/internal/one"
 	"github.com/trifid-cloud/trifid/internal/server/httpd"
 	"github.com/trifid-cloud/trifid/internal/server/oneapi"
+	"github.com/trifid-cloud/trifid/internal/store"
+	"github.com/trifid-cloud/trifid/internal/tmpl"
 	"github.com/trifid-cloud/trifid/internal/xmlrpc"
 )
 
@@ -100,5 +104,47 @@ func BenchmarkServe(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		s.post(b, body)
+	}
+}
+
+// BenchmarkPool lists 10,000 VMs, from the request to the last byte.
+func BenchmarkPool(b *testing.B) {
+	s := newServer(b)
+	const vms, batch = 10_000, 200
+	body, err := tmpl.Parse(`CPU=1 MEMORY=256 VMID=1 CONTEXT=[NETWORK=YES,ETH0_IP="10.0.0.1"] OS=[UUID="5f6a2e0c-7f7e-4a52-9a2f-0b7f0e1d2c3b"]
+		DISK=[CLONE=YES,DATASTORE=default,DATASTORE_ID=1,DISK_ID=0,IMAGE=disk,IMAGE_ID=0,SIZE=1024,TYPE=FILE] NIC=[IP="10.0.0.1",MAC="02:00:0a:00:00:01",NETWORK=lan,NETWORK_ID=0]`)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for from := 0; from < vms; from += batch {
+		s.Do(func(tx *store.Tx) {
+			for id := from; id < from+batch; id++ {
+				v := &one.VM{VMCore: one.VMCore{Meta: one.Meta{ID: id, UName: "oneadmin", GName: "oneadmin", Name: "web"}, State: one.VMHold, ServiceID: -1, VRouterID: -1, Template: body}}
+				tx.PutVM(v.WithNewRecord(one.History{Hostname: "edge1", VMMad: "kvm", TMMad: "ssh"}))
+			}
+		})
+	}
+	for _, method := range []string{"one.vmpool.info", "one.vmpool.infoextended"} {
+		call := xmlrpc.AppendCall(nil, method, xmlrpc.String(oneadmin), xmlrpc.Int(-2), xmlrpc.Int(-1), xmlrpc.Int(-1), xmlrpc.Int(-1))
+		b.Run(method, func(b *testing.B) {
+			web := httptest.NewServer(s)
+			defer web.Close()
+			defer http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+			b.ReportAllocs()
+			for b.Loop() {
+				r, err := http.Post(web.URL+oneapi.Path, "text/xml", bytes.NewReader(call))
+				if err != nil {
+					b.Fatal(err)
+				}
+				n, err := io.Copy(io.Discard, r.Body)
+				if err != nil {
+					b.Fatal(err)
+				}
+				if err := r.Body.Close(); err != nil {
+					b.Fatal(err)
+				}
+				b.SetBytes(n)
+			}
+		})
 	}
 }

@@ -24,6 +24,7 @@ type call struct {
 	method *method
 	args   [maxParams]arg
 	doc    []byte // an empty buffer for a document
+	reply  *reply
 }
 
 // arg is a parameter as its method declares it.
@@ -72,39 +73,46 @@ func (c *call) done(i int) answer { return id(c.int(i)) }
 // text answers with a document.
 func text(doc []byte) answer { return answer{doc: doc} }
 
-// answer serves the call that b.in holds, and appends the answer to dst.
-func (a *API) answer(dst []byte, b *buffers, r *http.Request) (out []byte) {
+// answer serves the call that b.in holds. What it is answered is in the reply, as
+// far as it has not been sent.
+func (a *API) answer(to *reply, b *buffers, r *http.Request) {
 	in, err := xmlrpc.ParseCall(b.in, a.limits)
 	if err != nil {
-		return appendFault(dst, err)
+		to.out = appendFault(to.out, err)
+		return
 	}
 	m, ok := a.methods[in.Method]
 	if !ok {
-		return xmlrpc.AppendFault(dst, xmlrpc.NoSuchMethod(in.Method))
+		to.out = xmlrpc.AppendFault(to.out, xmlrpc.NoSuchMethod(in.Method))
+		return
 	}
 	defer func() {
 		if p := recover(); p != nil {
 			a.log.Error("method panicked", "method", m.name, "panic", p, "stack", string(debug.Stack()))
-			out = xmlrpc.AppendFault(dst, &xmlrpc.Fault{Code: xmlrpc.FaultInternal, Message: "Internal error; see the server's log."})
+			to.restart()
+			to.out = xmlrpc.AppendFault(to.out, &xmlrpc.Fault{Code: xmlrpc.FaultInternal, Message: "Internal error; see the server's log."})
 		}
 	}()
-	res, err := a.serve(r, in, m, b.doc[:0])
-	if err != nil {
+	res, err := a.serve(to, r, in, m, b.doc[:0])
+	switch {
+	case err != nil:
+		to.restart()
 		if fault, ok := errors.AsType[*xmlrpc.Fault](err); ok {
-			return xmlrpc.AppendFault(dst, fault)
+			to.out = xmlrpc.AppendFault(to.out, fault)
+			return
 		}
-		return xmlrpc.AppendFailure(dst, a.failure(m.name, err))
-	}
-	if res.doc != nil {
+		to.out = xmlrpc.AppendFailure(to.out, a.failure(m.name, err))
+	case res.doc != nil:
 		b.doc = res.doc
-		return xmlrpc.AppendSuccessText(dst, res.doc)
+		to.document(res.doc)
+	default:
+		to.out = xmlrpc.AppendSuccess(to.out, res.value)
 	}
-	return xmlrpc.AppendSuccess(dst, res.value)
 }
 
 // serve authenticates, reads the parameters and runs the method, in this order:
 // who may not call at all learns nothing of what is wrong with his call.
-func (a *API) serve(r *http.Request, in xmlrpc.Call, m *method, doc []byte) (answer, error) {
+func (a *API) serve(to *reply, r *http.Request, in xmlrpc.Call, m *method, doc []byte) (answer, error) {
 	args := in.Args()
 	session := args.Text(0)
 	if err := args.Err(); err != nil {
@@ -115,7 +123,7 @@ func (a *API) serve(r *http.Request, in xmlrpc.Call, m *method, doc []byte) (ans
 		return answer{}, err
 	}
 	who.ReqID = int(a.reqID.Add(1) & 0x7fffffff)
-	c := &call{API: a, ctx: r.Context(), who: who, method: m, doc: doc}
+	c := &call{API: a, ctx: r.Context(), who: who, method: m, doc: doc, reply: to}
 	if m.run == nil {
 		return answer{}, errs.New(errs.NotSupported, "[%s] not supported yet", m.name)
 	}

@@ -5,7 +5,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"strconv"
 	"sync/atomic"
 
 	"github.com/trifid-cloud/trifid/internal/server/httpd"
@@ -32,24 +31,23 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var err error
 	b.in, err = xmlrpc.ReadMessage(b.in[:0], from, a.limits)
 	var fault *xmlrpc.Fault
+	to := &reply{w: httpd.Pieces{W: w}, out: b.out[:0]}
 	switch {
 	case err == nil:
-		b.out = a.answer(b.out[:0], b, r)
+		a.answer(to, b, r)
 	case errors.As(err, &fault):
-		b.out = xmlrpc.AppendFault(b.out[:0], fault)
+		to.out = xmlrpc.AppendFault(to.out, fault)
 		w.Header().Set("Connection", "close") // the rest of the call is not read
 	case errors.Is(err, errBusy):
-		b.out = xmlrpc.AppendFault(b.out[:0], &xmlrpc.Fault{Code: xmlrpc.FaultLimit, Message: err.Error()})
+		to.out = xmlrpc.AppendFault(to.out, &xmlrpc.Fault{Code: xmlrpc.FaultLimit, Message: err.Error()})
 		w.Header().Set("Connection", "close")
 	default: // the client went away, or dawdled
 		from.release()
 		return
 	}
 	from.release()
-	h := w.Header()
-	h["Content-Type"] = contentType
-	h["Content-Length"] = []string{strconv.Itoa(len(b.out))}
-	if err := httpd.Answer(w, b.out); err != nil {
+	b.out = to.out
+	if err := to.end(); err != nil {
 		a.log.Debug("answer not taken", "from", r.RemoteAddr, "err", err)
 	}
 }

@@ -43,7 +43,7 @@ func hostMethods() []method {
 		}),
 		get("one.hostpool.info", "", "–", show(func(c *call) ([]byte, error) {
 			st, rows := c.cloud.HostPool(c.who)
-			return onexml.AppendPool(c.doc, "HOST_POOL", rows, c.docs(st).AppendHostListed), nil
+			return appendPool(c, "HOST_POOL", rows, c.docs(st).AppendHostListed), nil
 		})),
 		get("one.hostpool.monitoring", "seconds i=-1", "–", show(func(c *call) ([]byte, error) {
 			_, rows := c.cloud.HostPool(c.who)
@@ -108,7 +108,7 @@ func clusterMethods() []method {
 		set(p+".delete", paramsID, "ADMIN CLUSTER", change(func(c *call, id int) error { return c.cloud.DeleteCluster(c.ctx, c.who, id) })),
 		get("one.clusterpool.info", "", "–", show(func(c *call) ([]byte, error) {
 			st, all := c.cloud.ClusterPool(c.who)
-			return onexml.AppendPool(c.doc, "CLUSTER_POOL", all, c.docs(st).AppendCluster), nil
+			return appendPool(c, "CLUSTER_POOL", all, c.docs(st).AppendCluster), nil
 		})),
 	}
 	for _, member := range []struct {

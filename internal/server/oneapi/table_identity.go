@@ -135,7 +135,7 @@ func vdcMethods() []method {
 		set(p+".delete", paramsID, admin, change(func(c *call, id int) error { return c.cloud.DeleteVDC(c.ctx, c.who, id) })),
 		get("one.vdcpool.info", "", "–", show(func(c *call) ([]byte, error) {
 			st, all := c.cloud.VDCPool(c.who)
-			return onexml.AppendPool(c.doc, "VDC_POOL", all, c.docs(st).AppendVDC), nil
+			return appendPool(c, "VDC_POOL", all, c.docs(st).AppendVDC), nil
 		})),
 	}
 	for _, in := range []bool{true, false} {
@@ -193,7 +193,7 @@ func zoneMethods() []method {
 		})),
 		get("one.zonepool.info", "", "–", show(func(c *call) ([]byte, error) {
 			st, rows := c.cloud.ZonePool(c.who)
-			return onexml.AppendPool(c.doc, "ZONE_POOL", rows, c.docs(st).AppendZone), nil
+			return appendPool(c, "ZONE_POOL", rows, c.docs(st).AppendZone), nil
 		})),
 	}, absent(
 		[3]string{p + ".allocate", "template t", "CREATE ZONE"}, [3]string{p + ".delete", paramsID, admin},

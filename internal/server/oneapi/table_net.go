@@ -43,7 +43,7 @@ func vnetMethods() []method {
 			if err != nil {
 				return nil, err
 			}
-			return onexml.AppendPool(c.doc, "VNET_POOL", rows, c.docs(st).AppendVNetListed), nil
+			return appendPool(c, "VNET_POOL", rows, c.docs(st).AppendVNetListed), nil
 		})),
 	}
 	return append(rows, locksOf(p, kind)...)
@@ -77,7 +77,7 @@ func secGroupMethods() []method {
 			if err != nil {
 				return nil, err
 			}
-			return onexml.AppendPool(c.doc, "SECURITY_GROUP_POOL", rows, c.docs(st).AppendSecGroup), nil
+			return appendPool(c, "SECURITY_GROUP_POOL", rows, c.docs(st).AppendSecGroup), nil
 		})),
 	}
 }
@@ -107,7 +107,7 @@ func vrouterMethods() []method {
 			if err != nil {
 				return nil, err
 			}
-			return onexml.AppendPool(c.doc, "VROUTER_POOL", rows, c.docs(st).AppendVRouter), nil
+			return appendPool(c, "VROUTER_POOL", rows, c.docs(st).AppendVRouter), nil
 		})),
 	}
 	return append(rows, locksOf(p, kind)...)

@@ -37,7 +37,7 @@ func templateMethods() []method {
 			if err != nil {
 				return nil, err
 			}
-			return onexml.AppendPool(c.doc, "VMTEMPLATE_POOL", rows, c.docs(st).AppendTemplate), nil
+			return appendPool(c, "VMTEMPLATE_POOL", rows, c.docs(st).AppendTemplate), nil
 		})),
 	}, locksOf(p, kind)...)
 }
@@ -89,7 +89,7 @@ func imageMethods() []method {
 			if err != nil {
 				return nil, err
 			}
-			return onexml.AppendPool(c.doc, "IMAGE_POOL", rows, c.docs(st).AppendImage), nil
+			return appendPool(c, "IMAGE_POOL", rows, c.docs(st).AppendImage), nil
 		})),
 	}
 	return slices.Concat(rows, locksOf(p, kind), absent(
@@ -115,7 +115,7 @@ func datastoreMethods() []method {
 		renameOf(p, kind, manage), chownOf(p, kind), chmodOf(p, kind),
 		get("one.datastorepool.info", "", "–", show(func(c *call) ([]byte, error) {
 			st, rows := c.cloud.DatastorePool(c.who)
-			return onexml.AppendPool(c.doc, "DATASTORE_POOL", rows, c.docs(st).AppendDatastore), nil
+			return appendPool(c, "DATASTORE_POOL", rows, c.docs(st).AppendDatastore), nil
 		})),
 	}
 }
@@ -139,7 +139,7 @@ func documentMethods() []method {
 			if err != nil {
 				return nil, err
 			}
-			return onexml.AppendPool(c.doc, "DOCUMENT_POOL", rows, c.docs(st).AppendDocument), nil
+			return appendPool(c, "DOCUMENT_POOL", rows, c.docs(st).AppendDocument), nil
 		})),
 	}, locksOf(p, kind)...)
 }

@@ -140,7 +140,7 @@ func vmPool(write func(*onexml.Docs, []byte, *one.VM) []byte) handler {
 			return nil, err
 		}
 		d := c.docs(st)
-		return onexml.AppendPool(c.doc, "VM_POOL", vms, func(dst []byte, v *one.VM) []byte { return write(d, dst, v) }), nil
+		return appendPool(c, "VM_POOL", vms, func(dst []byte, v *one.VM) []byte { return write(d, dst, v) }), nil
 	})
 }
 
@@ -163,7 +163,7 @@ func vmSet(c *call) ([]byte, error) {
 	if c.bool(2) {
 		write = d.AppendVMExtended
 	}
-	return onexml.AppendPool(c.doc, "VM_POOL", vms, write), nil
+	return appendPool(c, "VM_POOL", vms, write), nil
 }
 
 // sortedIDs yields the ids of objects, ascending.

@@ -29,7 +29,7 @@ func vnTemplateMethods() []method {
 			if err != nil {
 				return nil, err
 			}
-			return onexml.AppendPool(c.doc, "VNTEMPLATE_POOL", rows, c.docs(st).AppendVNTemplate), nil
+			return appendPool(c, "VNTEMPLATE_POOL", rows, c.docs(st).AppendVNTemplate), nil
 		})),
 	}, locksOf(p, kind)...)
 }
