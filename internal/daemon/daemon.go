@@ -120,7 +120,7 @@ func (s *server) build(ctx context.Context, creds credentials) error {
 	logs := vmLogs{dir: s.dir.join("log/vms"), zone: o.Config.Zone.ID}
 	s.life = lifecycle.New(lifecycle.Options{
 		Store: st, Cloud: s.cloud, Samples: s.mon, Log: o.Log.With("component", "lifecycle"),
-		LostAfter: o.Config.Core.LostAfter.Std(), LogLine: logs.line, DropLog: logs.drop,
+		LostAfter: o.Config.Core.LostAfter.Std(), LogLines: logs.add, DropLog: logs.drop,
 	})
 	scheduler := sched.New(sched.Options{Store: st, Cloud: s.cloud, Space: s.mon, Log: o.Log.With("component", "scheduler")})
 	s.add("lifecycle", s.life.Run)

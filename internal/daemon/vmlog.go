@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"time"
+
+	"github.com/trifid-cloud/trifid/internal/lifecycle"
 )
 
 // vmLogs writes a log per VM, in the form the original's users know:
@@ -17,13 +19,19 @@ type vmLogs struct {
 	zone int
 }
 
-// line appends one line. Files are opened for each: lines are rare, VMs many.
-func (l vmLogs) line(vm int, at time.Time, text string) error {
+// add appends lines to the log of a VM. The file is opened each time: there are
+// more VMs than a process may have files.
+func (l vmLogs) add(vm int, lines []lifecycle.LogLine) error {
+	var text []byte
+	for _, line := range lines {
+		text = line.At.AppendFormat(text, time.ANSIC)
+		text = fmt.Appendf(text, " [Z%d]%s\n", l.zone, line.Text)
+	}
 	f, err := os.OpenFile(l.path(vm), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(f, "%s [Z%d]%s\n", at.Format(time.ANSIC), l.zone, text)
+	_, err = f.Write(text)
 	return errors.Join(err, f.Close())
 }
 

@@ -28,9 +28,9 @@ type Options struct {
 	Now     func() time.Time
 	// LostAfter is how long a host may be silent before it is in ERROR.
 	LostAfter time.Duration
-	// LogLine takes a line of a VM's log; it is called in order and may be called
-	// again for the same line after a crash.
-	LogLine func(vm int, at time.Time, line string) error
+	// LogLines takes lines of a VM's log; they come in order, and may come again
+	// after a crash or when it failed.
+	LogLines func(vm int, lines []LogLine) error
 	// DropLog removes the log of a VM that is kept no longer; nil: it stays.
 	DropLog func(vm int) error
 }
@@ -100,8 +100,8 @@ func (c *Controller) lead(ctx context.Context, t store.Term) error {
 	for name, f := range map[string]func(context.Context) error{
 		"intake": func(ctx context.Context) error { return c.takeIn(ctx, tm) },
 		"watch":  func(ctx context.Context) error { return c.watchOverdue(ctx) },
-		"vm log": func(ctx context.Context) error { return c.Store.Consume(ctx, cloud.TopicVMLog, c.writeLog) },
-		"asks":   func(ctx context.Context) error { return c.Store.Consume(ctx, cloud.TopicHostAsk, c.ask(tm)) },
+		"vm log": func(ctx context.Context) error { return c.Store.Consume(ctx, cloud.TopicVMLog, gatherLog, c.writeLog) },
+		"asks":   func(ctx context.Context) error { return c.Store.Consume(ctx, cloud.TopicHostAsk, 0, c.ask(tm)) },
 		"sweep":  c.sweep,
 	} {
 		wg.Go(func() {

@@ -8,14 +8,32 @@ import (
 	"github.com/trifid-cloud/trifid/internal/store"
 )
 
-// writeLog hands lines of VM logs on.
+// gatherLog is how long a line of a VM's log may wait for others: a VM that
+// starts has several, and each file is opened once for all of them.
+const gatherLog = 100 * time.Millisecond
+
+// LogLine is a line of a VM's log.
+type LogLine struct {
+	At   time.Time
+	Text string
+}
+
+// writeLog hands lines of VM logs on, those of one VM together.
 func (c *Controller) writeLog(records []*store.OutboxRecord) error {
-	if c.LogLine == nil {
+	if c.LogLines == nil {
 		return nil
 	}
+	var vms []int
+	lines := map[int][]LogLine{}
 	for _, r := range records {
-		if err := c.LogLine(r.ID, time.UnixMilli(r.Time), r.Text); err != nil {
-			return fmt.Errorf("write the log of VM %d: %w", r.ID, err)
+		if _, ok := lines[r.ID]; !ok {
+			vms = append(vms, r.ID)
+		}
+		lines[r.ID] = append(lines[r.ID], LogLine{time.UnixMilli(r.Time), r.Text})
+	}
+	for _, vm := range vms {
+		if err := c.LogLines(vm, lines[vm]); err != nil {
+			return fmt.Errorf("write the log of VM %d: %w", vm, err)
 		}
 	}
 	return nil

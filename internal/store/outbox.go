@@ -6,8 +6,9 @@ import (
 	"time"
 )
 
-// consumeBatch is how many outbox records a consumer gets at once.
-const consumeBatch = 256
+// consumeBatch is how many outbox records a consumer gets at once: no more than
+// one transaction can delete.
+const consumeBatch = maxTxKeys
 
 // OutboxAfter returns the records of a topic with sequences above seq, oldest
 // first, at most limit of them.
@@ -24,15 +25,22 @@ func (s *State) OutboxAfter(topic string, seq uint64, limit int) []*OutboxRecord
 
 // Consume hands the records of a topic to f, in order and at least once, while
 // this member leads: those that f returned nil for are deleted. While f fails it
-// is called again with the same records, ever less often. Consume returns when
-// ctx ends or the store does.
-func (s *Store) Consume(ctx context.Context, topic string, f func([]*OutboxRecord) error) error {
+// is called again with the same records, ever less often. A record waits up to
+// the time gather for others to go with. Consume returns when ctx ends or the
+// store does.
+func (s *Store) Consume(ctx context.Context, topic string, gather time.Duration, f func([]*OutboxRecord) error) error {
 	return s.Lead(ctx, func(ctx context.Context, _ Term) error {
 		delay := s.cfg.retry
 		for {
 			st, err := s.awaitTopic(ctx, topic)
 			if err != nil {
 				return err
+			}
+			if gather > 0 && len(st.OutboxAfter(topic, 0, consumeBatch)) < consumeBatch {
+				if err := wait(ctx, gather); err != nil {
+					return err
+				}
+				st = s.View()
 			}
 			records := st.OutboxAfter(topic, 0, consumeBatch)
 			if err := f(records); err != nil {

@@ -474,7 +474,7 @@ func TestConsume(t *testing.T) {
 	fail := 2
 	ended := make(chan error)
 	go func() {
-		ended <- s.Consume(ctx, "log", func(records []*OutboxRecord) error {
+		ended <- s.Consume(ctx, "log", time.Millisecond, func(records []*OutboxRecord) error {
 			mu.Lock()
 			defer mu.Unlock()
 			if len(got) > 200 && fail > 0 {
