@@ -28,6 +28,8 @@ type realCloud struct {
 	dir    string // data directory
 	upload string // of images
 	driver string // settings of the hypervisor
+	listen string // settings of the addresses
+	launch func(*exec.Cmd) error
 	cmd    *exec.Cmd
 	out    lines
 	log    lines
@@ -73,6 +75,8 @@ func newRealCloud(t *testing.T) *realCloud {
 	t.Cleanup(cancel)
 	c := &realCloud{t: t, ctx: ctx, dir: filepath.Join(t.TempDir(), "data"), upload: t.TempDir()}
 	c.driver = "{driver: libvirt, type: qemu, libvirt_socket: " + sandbox.LibvirtSocket + "}"
+	c.listen = "{core: '127.0.0.1:0', flow: '127.0.0.1:0', gate: '127.0.0.1:0'}"
+	c.launch = (*exec.Cmd).Start
 	c.out.more, c.log.more = make(chan struct{}, 1), make(chan struct{}, 1)
 	c.bin = filepath.Join(bin, "trifid")
 	return c
@@ -83,18 +87,18 @@ func (c *realCloud) start(more string) {
 	c.t.Helper()
 	file := filepath.Join(c.t.TempDir(), "trifid.yaml")
 	text := fmt.Sprintf(`data: %s
-listen: {core: '127.0.0.1:0', flow: '127.0.0.1:0', gate: '127.0.0.1:0'}
+listen: %s
 hypervisor: %s
 agent: {shutdown_repeat: 1s}
 images: {safe_dirs: [%s]}
 %s
-`, c.dir, c.driver, c.upload, more)
+`, c.dir, c.listen, c.driver, c.upload, more)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		c.t.Fatal(err)
 	}
 	cmd := exec.Command(c.bin, "up", "--config", file)
 	cmd.Stdout, cmd.Stderr = &c.out, &c.log
-	if err := cmd.Start(); err != nil {
+	if err := c.launch(cmd); err != nil {
 		c.t.Fatal(err)
 	}
 	c.cmd, c.ended = cmd, make(chan error, 1)
