@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/trifid-cloud/trifid/internal/flow/jsontree"
 	"github.com/trifid-cloud/trifid/internal/flow/spec"
@@ -13,11 +14,16 @@ import (
 
 // compiled is a service's template, read.
 type compiled struct {
-	raw  []byte // of which version of the service
-	tree jsontree.Value
-	spec *spec.Spec
-	// names gives for each role the attributes its elasticity policies look at.
-	names map[string][][]string
+	raw   []byte // of which version of the service
+	tree  jsontree.Value
+	spec  *spec.Spec
+	looks map[string][]look // of its roles that have elasticity policies
+}
+
+// look is what an elasticity policy looks at, and how often at most.
+type look struct {
+	names  []string
+	period time.Duration
 }
 
 // compile reads a service's template.
@@ -30,10 +36,11 @@ func compile(raw []byte) (*compiled, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read a stored service template: %w", err)
 	}
-	c := &compiled{raw: raw, tree: tree, spec: s, names: map[string][][]string{}}
+	c := &compiled{raw: raw, tree: tree, spec: s, looks: map[string][]look{}}
 	for i := range s.Roles {
-		if looks := s.Roles[i].Looks(); len(looks) > 0 {
-			c.names[s.Roles[i].Name] = looks
+		r := &s.Roles[i]
+		for j, names := range r.Looks() {
+			c.looks[r.Name] = append(c.looks[r.Name], look{names: names, period: time.Duration(r.Policies[j].Period) * time.Second})
 		}
 	}
 	return c, nil

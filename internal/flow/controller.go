@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -30,15 +31,20 @@ type term struct {
 	all    map[int]*live
 	queue  []int
 	latest map[int]*tmpl.Template // newest measurement of VMs whose policies look at any
+	nets   map[int]bool           // services that wait for their networks
 }
 
 // live is what is remembered of one service.
 type live struct {
-	queued bool // it is in the queue
-	busy   bool // somebody works on it
-	again  bool // it changed meanwhile
-	timer  *time.Timer
+	queued bool        // it is in the queue
+	busy   bool        // somebody works on it
+	again  bool        // it changed meanwhile
+	timer  *time.Timer // of wake
+	wake   time.Time
 	evals  reconcile.Evals
+	// As of the last change in the feed.
+	looks   map[string][]look // of its template, by role
+	running bool              // its policies count
 }
 
 // Run reconciles services until ctx is done, in every term in which this member
@@ -49,7 +55,7 @@ func (f *Flow) Run(ctx context.Context) error {
 }
 
 func (f *Flow) lead(ctx context.Context) error {
-	t := &term{flow: f, kick: make(chan struct{}, 1), all: map[int]*live{}, latest: map[int]*tmpl.Template{}}
+	t := newTerm(f)
 	f.mu.Lock()
 	f.term = t
 	f.mu.Unlock()
@@ -75,6 +81,10 @@ func (f *Flow) lead(ctx context.Context) error {
 	return nil
 }
 
+func newTerm(f *Flow) *term {
+	return &term{flow: f, kick: make(chan struct{}, 1), all: map[int]*live{}, latest: map[int]*tmpl.Template{}, nets: map[int]bool{}}
+}
+
 // end forgets the term and stops its timers.
 func (t *term) end() {
 	t.flow.mu.Lock()
@@ -93,8 +103,9 @@ func (t *term) end() {
 // follow marks the services there are, then those that something happens to.
 func (t *term) follow(ctx context.Context, st *store.State) error {
 	for {
-		for id := range st.Services.All() {
-			t.mark(id)
+		for _, s := range st.Services.All() {
+			t.know(st, s)
+			t.mark(s.ID)
 		}
 		err := t.followFeed(ctx, t.flow.store.Subscribe(st))
 		var lag *store.ResyncError
@@ -131,21 +142,45 @@ func (t *term) note(st *store.State, ch store.Change) {
 		case old != nil && !sameBytes(old.Spec, now.Spec):
 			t.resetEvals(now.ID)
 		}
+		t.know(st, now)
 		t.mark(now.ID)
 	case store.KindVM:
 		old, _ := ch.Old.(*one.VM)
 		now, _ := ch.New.(*one.VM)
-		t.noteVM(st, old, now)
+		t.noteVM(old, now)
 	case store.KindVNet:
-		for id, s := range st.Services.All() {
-			if s.State == one.ServiceDeployingNets {
-				t.mark(id)
-			}
-		}
+		t.noteNetwork()
 	}
 }
 
-func (t *term) noteVM(st *store.State, old, now *one.VM) {
+// noteNetwork has those services looked at that wait for networks.
+func (t *term) noteNetwork() {
+	t.mu.Lock()
+	waiting := slices.Collect(maps.Keys(t.nets))
+	t.mu.Unlock()
+	for _, id := range waiting {
+		t.mark(id)
+	}
+}
+
+// know remembers of a service what tells whether an event matters to it.
+func (t *term) know(st *store.State, s *one.Service) {
+	var looks map[string][]look
+	if c, err := t.flow.specs.of(st, s); err == nil { // else whoever reconciles it says so
+		looks = c.looks
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	l := t.of(s.ID)
+	l.looks, l.running = looks, s.State == one.ServiceRunning
+	if s.State == one.ServiceDeployingNets {
+		t.nets[s.ID] = true
+	} else {
+		delete(t.nets, s.ID)
+	}
+}
+
+func (t *term) noteVM(old, now *one.VM) {
 	v := now
 	if v == nil {
 		v = old
@@ -155,7 +190,7 @@ func (t *term) noteVM(st *store.State, old, now *one.VM) {
 	}
 	touched := false
 	if running(old) || running(now) {
-		touched = t.noteAttributes(st, v, func(name string) bool {
+		touched = t.noteAttributes(v, func(name string) bool {
 			if running(old) != running(now) {
 				return true // it counts, or does not any more
 			}
@@ -186,27 +221,50 @@ func moved(old, now *one.VM) bool {
 }
 
 // noteAttributes counts a change for every policy of a VM's role that looks at an
-// attribute that changed, and tells whether there is one.
-func (t *term) noteAttributes(st *store.State, v *one.VM, changed func(name string) bool) bool {
-	svc, ok := st.Services.Get(v.ServiceID)
-	if !ok {
-		return false
-	}
-	c, err := t.flow.specs.of(st, svc)
-	if err != nil || len(c.names[v.Role]) == 0 {
-		return false
-	}
-	touched := reconcile.Touched(c.names[v.Role], changed)
-	if len(touched) == 0 {
-		return false
-	}
+// attribute that changed, and tells whether the service is to be looked at now
+// because of it. A policy that was looked at a moment ago is left to a timer: until
+// its time has come nothing follows, however often guests push.
+func (t *term) noteAttributes(v *one.VM, changed func(name string) bool) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	evals := t.of(v.ServiceID).evals
-	for _, i := range touched {
-		evals.Change(reconcile.Key{Role: v.Role, Index: i})
+	l := t.all[v.ServiceID]
+	if l == nil {
+		return false
 	}
-	return true
+	now := false
+	for i, look := range l.looks[v.Role] {
+		if slices.ContainsFunc(look.names, changed) {
+			now = t.due(v.ServiceID, l, l.evals.Change(reconcile.Key{Role: v.Role, Index: i}), look.period) || now
+		}
+	}
+	return now
+}
+
+// due tells whether a policy, of which ev is known, is to be looked at now; mu is
+// held. What somebody plans at this moment may not know of the change: he plans
+// again. A service that does not run looks at its policies when it does.
+func (t *term) due(id int, l *live, ev reconcile.Eval, period time.Duration) bool {
+	now := t.flow.now()
+	at := ev.At.Add(max(period, t.flow.set.MinInterval))
+	switch {
+	case l.busy || ev.At.IsZero() || !at.After(now):
+		return l.busy || l.running
+	case l.running && (l.timer == nil || l.wake.After(at)):
+		t.wakeAt(id, l, at)
+	}
+	return false
+}
+
+// wakeAt has a service looked at when the time has come; mu is held.
+func (t *term) wakeAt(id int, l *live, at time.Time) {
+	if l.timer != nil {
+		l.timer.Stop()
+		l.timer = nil
+	}
+	if !at.IsZero() && !t.over {
+		l.wake = at
+		l.timer = time.AfterFunc(at.Sub(t.flow.now()), func() { t.mark(id) })
+	}
 }
 
 // takeSamples takes measurements into account: a policy is looked at when one of
@@ -218,13 +276,10 @@ func (t *term) takeSamples(samples []agentapi.VMSample) {
 		if !ok || v.ServiceID < 0 || !v.Running() {
 			continue
 		}
-		t.mu.Lock()
-		old := t.latest[s.VM]
-		t.mu.Unlock()
 		looked := false
-		touched := t.noteAttributes(st, v, func(name string) bool {
+		touched := t.noteAttributes(v, func(name string) bool {
 			looked = true
-			return old.Get(name) != s.Data.Get(name)
+			return t.latest[s.VM].Get(name) != s.Data.Get(name)
 		})
 		if looked {
 			t.mu.Lock()
@@ -298,6 +353,7 @@ func (t *term) forget(id int) {
 			l.timer.Stop()
 		}
 		delete(t.all, id)
+		delete(t.nets, id)
 	}
 }
 
@@ -359,13 +415,7 @@ func (t *term) done(id int, next time.Time) {
 	l := t.all[id]
 	again := l.again
 	l.busy, l.again = false, false
-	if l.timer != nil {
-		l.timer.Stop()
-		l.timer = nil
-	}
-	if !next.IsZero() && !t.over {
-		l.timer = time.AfterFunc(next.Sub(t.flow.now()), func() { t.mark(id) })
-	}
+	t.wakeAt(id, l, next)
 	_, exists := t.flow.store.View().Services.Get(id)
 	t.mu.Unlock()
 	switch {

@@ -39,7 +39,7 @@ func Scale(in Input, role string, cardinality int, force bool) (Plan, error) {
 		if r == nil {
 			return refuse("Role %s not found", role)
 		}
-		s := p.of(r)
+		s := r.spec
 		if s.Type == spec.TypeVR {
 			return refuse("Can't scale service %d: Virtual Router role %s does not support cardinality update", p.s.ID, role)
 		}
@@ -81,8 +81,8 @@ func Release(in Input) (Plan, error) {
 		if !slices.ContainsFunc(p.s.Roles, func(r one.Role) bool { return r.State == one.RoleHold }) {
 			return refuse("Service has no roles in HOLD")
 		}
-		for i := range p.s.Roles {
-			if r := &p.s.Roles[i]; p.of(r).Hold {
+		for i := range p.roles {
+			if r := &p.roles[i]; r.spec.Hold {
 				r.Released = true
 			}
 		}
@@ -114,8 +114,8 @@ func Recover(in Input, remove bool) (Plan, error) {
 		case one.ServiceCooldown:
 			p.endCooldown()
 		case one.ServiceWarning:
-			for i := range p.s.Roles {
-				p.mark(&p.s.Roles[i], Machine.bad)
+			for i := range p.roles {
+				p.mark(&p.roles[i], Machine.bad)
 			}
 		default:
 			return refuse("Service cannot be recovered in state: %s", p.s.State)
@@ -125,9 +125,9 @@ func Recover(in Input, remove bool) (Plan, error) {
 }
 
 // mark notes the machines of a role that are to be set going again.
-func (p *planner) mark(r *one.Role, which func(Machine) bool) {
+func (p *planner) mark(r *role, which func(Machine) bool) {
 	r.Retry = nil
-	for _, m := range p.live[r.Name] {
+	for _, m := range r.live {
 		if which(m) && !has(r.Leaving, m.ID) {
 			r.Retry = append(r.Retry, m.ID)
 		}
@@ -141,8 +141,8 @@ func (p *planner) recoverDeploy() {
 	if p.s.State == one.ServicePending {
 		return
 	}
-	for i := range p.s.Roles {
-		r := &p.s.Roles[i]
+	for i := range p.roles {
+		r := &p.roles[i]
 		if r.State != one.RoleFailedDeploying && r.State != one.RoleDeploying {
 			continue
 		}
@@ -169,8 +169,8 @@ func (p *planner) recoverDeploy() {
 }
 
 func (p *planner) recoverUndeploy() {
-	for i := range p.s.Roles {
-		r := &p.s.Roles[i]
+	for i := range p.roles {
+		r := &p.roles[i]
 		if r.State == one.RoleFailedUndeploying || r.State == one.RoleUndeploying {
 			p.enterRole(r, one.RoleUndeploying)
 			r.Since = p.now
@@ -204,6 +204,7 @@ func AddRole(in Input, role jsontree.Value) (Plan, error) {
 		roles := append(slices.Clone(in.Spec.Tree.Get("roles").Items), role)
 		p.s.Spec = json.RawMessage(spec.WithRoles(in.Spec.Tree, roles).Append(nil))
 		p.s.Roles = append(p.s.Roles, one.Role{Name: name, Cardinality: cardinality, Since: p.now})
+		p.link()
 		p.enter(one.ServiceDeploying)
 		return nil
 	})

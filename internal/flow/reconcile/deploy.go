@@ -24,8 +24,8 @@ func (p *planner) awaitNets() {
 // deploy brings up the roles whose turn it is. Source: OneFlow reference §3.3.
 func (p *planner) deploy() {
 	all := true
-	for i := range p.s.Roles {
-		r := &p.s.Roles[i]
+	for i := range p.roles {
+		r := &p.roles[i]
 		if r.State == one.RolePending && p.deployable(r) {
 			p.enterRole(r, one.RoleDeploying)
 			if p.held(r) {
@@ -54,7 +54,7 @@ func (p *planner) deploy() {
 // another: a circle of parents, which validation refuses.
 func (p *planner) failHopeless() {
 	waiting := -1
-	for i, r := range p.s.Roles {
+	for i, r := range p.roles {
 		switch r.State {
 		case one.RoleDeploying, one.RoleHold:
 			return
@@ -63,22 +63,22 @@ func (p *planner) failHopeless() {
 		}
 	}
 	if waiting >= 0 && !p.moved {
-		r := &p.s.Roles[waiting]
+		r := &p.roles[waiting]
 		p.fault(one.EventFailed, r.Name, noVM, "Role %s : its parents are never RUNNING", r.Name)
 		p.failRole(r, one.RoleFailedDeploying)
 	}
 }
 
 // held tells whether a role is created on hold.
-func (p *planner) held(r *one.Role) bool { return p.of(r).Hold && !r.Released }
+func (p *planner) held(r *role) bool { return r.spec.Hold && !r.Released }
 
 // deployable tells whether it is a role's turn: in straight deployment when its
 // parents are up, or on hold like itself.
-func (p *planner) deployable(r *one.Role) bool {
+func (p *planner) deployable(r *role) bool {
 	if !p.in.Spec.Straight {
 		return true
 	}
-	return !slices.ContainsFunc(p.of(r).Parents, func(name string) bool {
+	return !slices.ContainsFunc(r.spec.Parents, func(name string) bool {
 		parent := p.role(name)
 		return parent != nil && parent.State != one.RoleRunning && !(p.held(r) && parent.State == one.RoleHold)
 	})
@@ -87,7 +87,7 @@ func (p *planner) deployable(r *one.Role) bool {
 // holdRole creates what is missing of a role on hold, and begins to deploy it
 // when it is released and its parents are up. In the original one call of
 // release reaches one level of a straight deployment; here it reaches all.
-func (p *planner) holdRole(r *one.Role) {
+func (p *planner) holdRole(r *role) {
 	if !p.held(r) {
 		if p.s.State == one.ServiceHold {
 			p.enter(one.ServiceDeploying)
@@ -101,13 +101,13 @@ func (p *planner) holdRole(r *one.Role) {
 }
 
 // deployRole creates what is missing of a role and waits for its machines.
-func (p *planner) deployRole(r *one.Role) {
+func (p *planner) deployRole(r *role) {
 	if !p.fill(r) {
 		return
 	}
 	p.mend(r)
 	up := p.missing(r) == 0
-	for _, m := range p.live[r.Name] {
+	for _, m := range r.live {
 		if has(r.Retry, m.ID) {
 			up = false
 			continue
@@ -130,7 +130,7 @@ func (p *planner) deployRole(r *one.Role) {
 		up = up && m.up(p.in.Spec.Gate)
 	}
 	switch {
-	case up && p.fresh[r.Name] == 0:
+	case up && r.fresh == 0:
 		p.enterRole(r, one.RoleRunning)
 	case p.late(r):
 		p.failRole(r, one.RoleFailedDeploying)
@@ -144,32 +144,32 @@ var failures = map[one.RoleState]one.ServiceState{
 }
 
 // failRole puts a role and its service into a failed state.
-func (p *planner) failRole(r *one.Role, state one.RoleState) {
+func (p *planner) failRole(r *role, state one.RoleState) {
 	p.enterRole(r, state)
 	p.enter(failures[state])
 }
 
 // badVM fails a role because one of its machines did.
-func (p *planner) badVM(r *one.Role, m Machine, state one.RoleState) {
+func (p *planner) badVM(r *role, m Machine, state one.RoleState) {
 	p.fault(one.EventFailed, r.Name, m.ID, "Role %s : VM %d is in state %s", r.Name, m.ID, one.StateString(m.State, m.LCM))
 	p.failRole(r, state)
 }
 
 // missing returns how many VMs a role lacks.
-func (p *planner) missing(r *one.Role) int {
-	return max(0, r.Cardinality-(len(p.live[r.Name])+p.fresh[r.Name]-len(r.Leaving)))
+func (p *planner) missing(r *role) int {
+	return max(0, r.Cardinality-(len(r.live)+r.fresh-len(r.Leaving)))
 }
 
 // fill creates VMs that a role lacks, as many as there is room for in the plan;
 // false when one was refused, which fails the role.
-func (p *planner) fill(r *one.Role) bool {
+func (p *planner) fill(r *role) bool {
 	state := one.RoleFailedDeploying
 	if p.s.State == one.ServiceScaling {
 		state = one.RoleFailedScaling
 	}
 	for p.missing(r) > 0 && len(p.plan.Create) < p.in.Settings.PerStep {
 		if p.in.Refused.Create != "" && len(p.plan.Create) == p.in.Refused.CreateAfter {
-			p.fault(one.EventRefused, r.Name, noVM, "Error deploying role %s: Error instantiating VM Template %d in Role %s: %s", r.Name, p.of(r).TemplateID, r.Name, p.in.Refused.Create)
+			p.fault(one.EventRefused, r.Name, noVM, "Error deploying role %s: Error instantiating VM Template %d in Role %s: %s", r.Name, r.spec.TemplateID, r.Name, p.in.Refused.Create)
 			p.failRole(r, state)
 			return false
 		}
@@ -177,7 +177,7 @@ func (p *planner) fill(r *one.Role) bool {
 		p.noteVM(one.EventVMsMade, r, noVM)
 		r.LastVM++
 		r.Made++
-		p.fresh[r.Name]++
+		r.fresh++
 		p.s.Emptied = false
 	}
 	return true
@@ -185,14 +185,14 @@ func (p *planner) fill(r *one.Role) bool {
 
 // mend sets going again what recovery has marked; machines that do not need it
 // any more are crossed off.
-func (p *planner) mend(r *one.Role) {
+func (p *planner) mend(r *role) {
 	r.Retry = keep(r.Retry, func(id int) bool {
-		at := find(p.live[r.Name], id)
+		at := find(r.live, id)
 		if at < 0 {
 			return false
 		}
 		d := Do{VM: id, Op: OpResume}
-		m := p.live[r.Name][at]
+		m := r.live[at]
 		switch {
 		case m.failed():
 			d.Op = OpRetry
@@ -209,13 +209,13 @@ func (p *planner) mend(r *one.Role) {
 
 // move plans an operation that sets a machine going, which for the rest of the
 // plan is then on its way; false when there is no room for it.
-func (p *planner) move(r *one.Role, m Machine, d Do) bool {
+func (p *planner) move(r *role, m Machine, d Do) bool {
 	if !p.do(d) {
 		return false
 	}
-	live := slices.Clone(p.live[r.Name])
+	live := slices.Clone(r.live)
 	at := &live[find(live, m.ID)]
 	at.State, at.LCM, at.Ready = one.VMPending, one.LCMInit, false
-	p.live[r.Name] = live
+	r.live = live
 	return true
 }

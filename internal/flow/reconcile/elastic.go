@@ -32,23 +32,12 @@ type Eval struct {
 // a restart, or before the first.
 type Evals map[Key]Eval
 
-// Touched returns which policies of a role look at an attribute that changed;
-// looks says what each looks at.
-func Touched(looks [][]string, changed func(name string) bool) []int {
-	var out []int
-	for i, names := range looks {
-		if slices.ContainsFunc(names, changed) {
-			out = append(out, i)
-		}
-	}
-	return out
-}
-
-// Change counts a change of what a policy looks at.
-func (e Evals) Change(k Key) {
+// Change counts a change of what a policy looks at, and returns what is known of it.
+func (e Evals) Change(k Key) Eval {
 	ev := e[k]
 	ev.Changes++
 	e[k] = ev
+	return ev
 }
 
 // Remember keeps what a plan evaluated. Changes that were counted meanwhile stay.
@@ -64,9 +53,9 @@ func (e Evals) Remember(plan Evals) {
 // lower limit. The first difference counts, and ends the round.
 // Source: OneFlow reference §4.4.
 func (p *planner) adjust() {
-	for i := range p.s.Roles {
-		r := &p.s.Roles[i]
-		s := p.of(r)
+	for i := range p.roles {
+		r := &p.roles[i]
+		s := r.spec
 		if s.Type == spec.TypeVR {
 			continue
 		}
@@ -82,7 +71,7 @@ func (p *planner) adjust() {
 
 // try starts scaling to what a policy wants, if that is another cardinality
 // within the limits; why tells which policy and why.
-func (p *planner) try(r *one.Role, s *spec.Role, pol *spec.Policy, why one.ServiceEvent) bool {
+func (p *planner) try(r *role, s *spec.Role, pol *spec.Policy, why one.ServiceEvent) bool {
 	n := Target(r.Cardinality, s, pol)
 	if n == r.Cardinality || outside(n, s) != "" {
 		return false
@@ -105,7 +94,7 @@ func (p *planner) cooldown(s *spec.Role, pol *spec.Policy) time.Duration {
 
 // scheduled applies the scheduled policies of a role whose time has come since
 // they were last looked at. Source: OneFlow reference §4.5.
-func (p *planner) scheduled(r *one.Role, s *spec.Role) bool {
+func (p *planner) scheduled(r *role, s *spec.Role) bool {
 	if len(r.Sched) != len(s.Scheduled) {
 		r.Sched = make([]int64, len(s.Scheduled))
 		for i := range r.Sched {
@@ -153,7 +142,7 @@ func dueAfter(pol *spec.Policy, last, now time.Time) (time.Time, bool) {
 // attribute changed, the service began to run, or the last result was true; and
 // never sooner than their interval after the last time. Source: OneFlow
 // reference §4.4.
-func (p *planner) elastic(r *one.Role, s *spec.Role) bool {
+func (p *planner) elastic(r *role, s *spec.Role) bool {
 	for i := range s.Policies {
 		pol := &s.Policies[i]
 		key := Key{r.Name, i}
@@ -177,7 +166,7 @@ func (p *planner) elastic(r *one.Role, s *spec.Role) bool {
 		ev.True, ev.Text = expr.EvalElasticity(pol.Expression, func(name string) (float64, bool) {
 			return p.in.Average(r.Name, name)
 		})
-		p.plan.Evals[key] = ev
+		p.evaluated(key, ev)
 		if ev.True {
 			p.wake(p.in.Now.Add(interval))
 		}
@@ -191,9 +180,17 @@ func (p *planner) elastic(r *one.Role, s *spec.Role) bool {
 			return true
 		}
 		ev.Held = true
-		p.plan.Evals[key] = ev
+		p.evaluated(key, ev)
 	}
 	return false
+}
+
+// evaluated notes an evaluation in the plan.
+func (p *planner) evaluated(k Key, ev Eval) {
+	if p.plan.Evals == nil {
+		p.plan.Evals = Evals{}
+	}
+	p.plan.Evals[k] = ev
 }
 
 // eval returns what is known of a policy's evaluations.
@@ -207,7 +204,7 @@ func (p *planner) eval(k Key) (Eval, bool) {
 
 // count counts true evaluations in a row and tells whether they are enough. The
 // count is stored only where it decides anything and has changed.
-func (p *planner) count(r *one.Role, s *spec.Role, i int, isTrue bool) bool {
+func (p *planner) count(r *role, s *spec.Role, i int, isTrue bool) bool {
 	number := s.Policies[i].PeriodNumber
 	if number <= 1 {
 		return isTrue

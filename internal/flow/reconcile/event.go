@@ -41,7 +41,7 @@ func (p *planner) note(kind string, same func(*one.ServiceEvent) bool) *one.Serv
 }
 
 // noteRole says that a role entered a state; of many roles one event says so.
-func (p *planner) noteRole(r *one.Role) {
+func (p *planner) noteRole(r *role) {
 	state := r.State.String()
 	e := p.note(one.EventRoles, func(e *one.ServiceEvent) bool { return e.State == state })
 	e.State, e.Roles = state, append(e.Roles, r.Name)
@@ -49,7 +49,7 @@ func (p *planner) noteRole(r *one.Role) {
 
 // noteVM says that something was done about a machine of a role, or about one
 // that has no id yet.
-func (p *planner) noteVM(kind string, r *one.Role, vm int) {
+func (p *planner) noteVM(kind string, r *role, vm int) {
 	e := p.note(kind, func(e *one.ServiceEvent) bool { return e.Role == r.Name })
 	e.Role = r.Name
 	e.Count++
@@ -60,7 +60,7 @@ func (p *planner) noteVM(kind string, r *one.Role, vm int) {
 
 // noteGone says that machines of a role are gone. Only those that were told to
 // go are known by id.
-func (p *planner) noteGone(r *one.Role, count int, alive func(id int) bool) {
+func (p *planner) noteGone(r *role, count int, alive func(id int) bool) {
 	e := p.note(one.EventVMsGone, func(e *one.ServiceEvent) bool { return e.Role == r.Name })
 	e.Role, e.Count = r.Name, count
 	e.VMs = slices.DeleteFunc(slices.Clone(r.Leaving), alive)

@@ -16,7 +16,6 @@
 package reconcile
 
 import (
-	"reflect"
 	"slices"
 	"time"
 
@@ -139,15 +138,17 @@ func (p *Plan) Durable() bool {
 	return p.Service != nil || len(p.Log)+len(p.Create)+len(p.Do) > 0 || p.Drop
 }
 
+// maxPasses bounds the work of one plan, which is made inside a transaction: what
+// is left, in a long chain of roles, is in the next one.
+const maxPasses = 32
+
 // Next decides what to do next.
 func Next(in Input) Plan {
 	p := newPlanner(in)
 	p.account()
 	p.runActions()
 	p.chown()
-	// Every pass that moves something comes closer to rest; the bound is only
-	// there so that an error cannot hang the controller.
-	for range 4*len(p.s.Roles) + 16 {
+	for range maxPasses {
 		p.moved = false
 		p.pass()
 		if !p.moved {
@@ -162,14 +163,22 @@ type planner struct {
 	in    Input
 	plan  Plan
 	s     one.Service // the working copy
-	live  map[string][]Machine
-	fresh map[string]int // VMs created by this plan, by role
+	roles []role      // of s
 	moved bool
 	now   int64 // epoch milliseconds
 }
 
+// role is all there is to know of a role: what is stored, in the working copy,
+// what the template says, and its machines.
+type role struct {
+	*one.Role
+	spec  *spec.Role
+	live  []Machine // ascending by id
+	fresh int       // VMs that this plan creates
+}
+
 func newPlanner(in Input) *planner {
-	p := &planner{in: in, s: *in.Service, live: map[string][]Machine{}, fresh: map[string]int{}, now: in.Now.UnixMilli()}
+	p := &planner{in: in, s: *in.Service, now: in.Now.UnixMilli()}
 	p.s.Roles = slices.Clone(in.Service.Roles)
 	for i := range p.s.Roles {
 		r := &p.s.Roles[i]
@@ -177,15 +186,29 @@ func newPlanner(in Input) *planner {
 		r.Policies, r.Sched = slices.Clone(r.Policies), slices.Clone(r.Sched)
 	}
 	p.s.Actions = slices.Clone(in.Service.Actions)
-	for _, m := range in.Machines {
-		p.live[m.Role] = append(p.live[m.Role], m)
-	}
-	p.plan.Evals = Evals{}
+	p.link()
 	return p
 }
 
+// link puts together what is known of each role of the working copy.
+func (p *planner) link() {
+	p.roles = make([]role, len(p.s.Roles))
+	for i := range p.s.Roles {
+		r := role{Role: &p.s.Roles[i], spec: &noSpec}
+		if s, ok := p.in.Spec.Role(r.Name); ok {
+			r.spec = s
+		}
+		p.roles[i] = r
+	}
+	for _, m := range p.in.Machines {
+		if r := p.role(m.Role); r != nil {
+			r.live = append(r.live, m)
+		}
+	}
+}
+
 func (p *planner) finish() Plan {
-	if !reflect.DeepEqual(&p.s, p.in.Service) {
+	if !same(&p.s, p.in.Service) {
 		s := p.s
 		p.plan.Service = &s
 	}
@@ -213,7 +236,7 @@ func (p *planner) enter(state one.ServiceState) {
 }
 
 // enterRole puts a role into a state.
-func (p *planner) enterRole(r *one.Role, state one.RoleState) {
+func (p *planner) enterRole(r *role, state one.RoleState) {
 	if r.State == state {
 		return
 	}
@@ -221,24 +244,20 @@ func (p *planner) enterRole(r *one.Role, state one.RoleState) {
 	p.noteRole(r)
 }
 
+// noSpec is what the template says of a role it does not have.
 var noSpec spec.Role
 
-// of returns what the template says of a role; nothing of one it does not have.
-func (p *planner) of(r *one.Role) *spec.Role {
-	if s, ok := p.in.Spec.Role(r.Name); ok {
-		return s
+// role returns a role by name, nil if there is none. Its place is that in the
+// template, but for roles that this plan adds or takes away.
+func (p *planner) role(name string) *role {
+	i := p.in.Spec.Index(name)
+	if i < 0 || i >= len(p.roles) || p.roles[i].Name != name {
+		i = slices.IndexFunc(p.roles, func(r role) bool { return r.Name == name })
 	}
-	return &noSpec
-}
-
-// role returns a role by name, nil if there is none.
-func (p *planner) role(name string) *one.Role {
-	for i := range p.s.Roles {
-		if p.s.Roles[i].Name == name {
-			return &p.s.Roles[i]
-		}
+	if i < 0 {
+		return nil
 	}
-	return nil
+	return &p.roles[i]
 }
 
 // refused tells whether an operation was refused when it was tried.
@@ -287,9 +306,9 @@ func (p *planner) pass() {
 // Source: OneFlow reference §3.4 and §3.8.
 func (p *planner) account() {
 	vanished := false
-	for i := range p.s.Roles {
-		r := &p.s.Roles[i]
-		live := p.live[r.Name]
+	for i := range p.roles {
+		r := &p.roles[i]
+		live := r.live
 		gone := r.Made - len(live)
 		asked := len(r.Leaving)
 		alive := func(id int) bool { return find(live, id) >= 0 }
@@ -314,7 +333,7 @@ func (p *planner) account() {
 }
 
 // shrink lowers the cardinality of a role to what is there.
-func (p *planner) shrink(r *one.Role, to int) {
+func (p *planner) shrink(r *role, to int) {
 	if to = max(0, to); to < r.Cardinality {
 		e := one.ServiceEvent{Type: one.EventScaling, Role: r.Name, From: r.Cardinality, To: to, Cause: one.CauseGone}
 		p.log(e, "Role %s scaling down from %d to %d nodes", r.Name, r.Cardinality, to)
@@ -378,7 +397,7 @@ func (p *planner) chown() {
 
 // late tells whether a role has been in its state for too long, and else asks to
 // look again when it will have been.
-func (p *planner) late(r *one.Role) bool {
+func (p *planner) late(r *role) bool {
 	if p.in.Settings.Deadline <= 0 {
 		return false
 	}

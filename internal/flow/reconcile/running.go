@@ -11,12 +11,12 @@ import (
 // none is and none is on its way somewhere. Source: OneFlow reference §3.4.
 func (p *planner) watch() {
 	warn := false
-	for i := range p.s.Roles {
-		r := &p.s.Roles[i]
+	for i := range p.roles {
+		r := &p.roles[i]
 		p.mend(r)
-		p.shrink(r, len(p.live[r.Name])) // what went away while the service had failed
+		p.shrink(r, len(r.live)) // what went away while the service had failed
 		bad, passing := false, false
-		for _, m := range p.live[r.Name] {
+		for _, m := range r.live {
 			bad = bad || m.bad()
 			passing = passing || !m.settled()
 		}
@@ -41,7 +41,7 @@ func (p *planner) watch() {
 
 // startScaling sets a role's cardinality and begins to bring its machines there;
 // why tells the cause. cooldown is in milliseconds. Source: OneFlow reference §3.5.
-func (p *planner) startScaling(r *one.Role, cardinality int, cooldown int64, why one.ServiceEvent) {
+func (p *planner) startScaling(r *role, cardinality int, cooldown int64, why one.ServiceEvent) {
 	way, word := 0, "up"
 	if cardinality < r.Cardinality {
 		way, word = 1, "down"
@@ -49,7 +49,7 @@ func (p *planner) startScaling(r *one.Role, cardinality int, cooldown int64, why
 	why.Type, why.Role, why.From, why.To = one.EventScaling, r.Name, r.Cardinality, cardinality
 	p.log(why, "Role %s scaling %s from %d to %d nodes", r.Name, word, r.Cardinality, cardinality)
 	r.Cardinality, r.ScaleWay, r.Policies, r.NewAfter = cardinality, way, nil, -1
-	for _, m := range p.live[r.Name] {
+	for _, m := range r.live {
 		r.NewAfter = max(r.NewAfter, m.ID)
 	}
 	p.s.ScalingRole, p.s.Cooldown, p.s.Emptied = r.Name, cooldown, false
@@ -71,8 +71,8 @@ func (p *planner) scale() {
 		return
 	}
 	p.mend(r)
-	staying := slices.DeleteFunc(slices.Clone(p.live[r.Name]), func(m Machine) bool { return has(r.Leaving, m.ID) })
-	surplus := len(staying) + p.fresh[r.Name] - r.Cardinality
+	staying := slices.DeleteFunc(slices.Clone(r.live), func(m Machine) bool { return has(r.Leaving, m.ID) })
+	surplus := len(staying) + r.fresh - r.Cardinality
 	for _, m := range staying[:max(0, min(surplus, len(staying)))] {
 		if !p.stop(r, m, one.RoleFailedScaling) {
 			break
@@ -81,7 +81,7 @@ func (p *planner) scale() {
 	if p.s.State != one.ServiceScaling || p.stuck(r, one.RoleFailedScaling) {
 		return
 	}
-	done := p.missing(r) == 0 && surplus <= 0 && len(r.Leaving) == 0 && p.fresh[r.Name] == 0
+	done := p.missing(r) == 0 && surplus <= 0 && len(r.Leaving) == 0 && r.fresh == 0
 	for _, m := range staying {
 		if m.ID <= r.NewAfter || has(r.Leaving, m.ID) {
 			continue
@@ -114,9 +114,9 @@ func (p *planner) coolDown() {
 
 func (p *planner) endCooldown() {
 	p.s.CooldownEnds, p.s.Cooldown, p.s.ScalingRole = 0, 0, ""
-	for i := range p.s.Roles {
-		p.s.Roles[i].ScaleWay = 0
-		p.enterRole(&p.s.Roles[i], one.RoleRunning)
+	for i := range p.roles {
+		p.roles[i].ScaleWay = 0
+		p.enterRole(&p.roles[i], one.RoleRunning)
 	}
 	p.enter(one.ServiceRunning)
 }

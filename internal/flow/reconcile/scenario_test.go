@@ -519,3 +519,52 @@ func TestOwnerFollows(t *testing.T) {
 		t.Errorf("chowning %v, machines %v", w.svc.Chowning, w.machines)
 	}
 }
+
+// A thousand roles that wait for each other come and go by plans that each do a
+// bounded part of it: plans are made inside a transaction, for which everybody else
+// waits. Were the work of one cubic in the roles, this would take many minutes.
+func TestLongChains(t *testing.T) {
+	const n = 1000
+	for _, c := range []struct {
+		name     string
+		parent   func(i int) int
+		up, down int // how many plans at least
+	}{
+		{"each after the one before", func(i int) int { return i - 1 }, 1, n / maxPasses},
+		{"each after the next", func(i int) int { return i + 1 }, n / maxPasses, 1},
+		{"all after the first", func(i int) int { return min(i, 1) - 1 }, 1, 1},
+	} {
+		var roles []string
+		for i := range n {
+			head := "r" + itoa(i) + " 0"
+			if p := c.parent(i); p >= 0 && p < n {
+				head += `,"parents":["r` + itoa(p) + `"]`
+			}
+			roles = append(roles, head)
+		}
+		w := newWorld(t, service(straight, roles...))
+		plans := func(atLeast int) {
+			t.Helper()
+			made := 0
+			for w.svc != nil {
+				if p := w.step(); !p.Durable() {
+					break
+				}
+				made++
+			}
+			if made < atLeast {
+				t.Errorf("%s: %d plans, want at least %d", c.name, made, atLeast)
+			}
+		}
+		plans(c.up)
+		if w.svc.State != one.ServiceRunning {
+			t.Fatalf("%s: %s", c.name, w.svc.State)
+		}
+		if err := w.command(Undeploy); err != nil {
+			t.Fatal(err)
+		}
+		if plans(c.down); w.svc != nil {
+			t.Fatalf("%s: %s", c.name, w.svc.State)
+		}
+	}
+}

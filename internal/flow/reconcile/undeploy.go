@@ -12,8 +12,8 @@ import (
 // startUndeploy begins to shut the whole service down.
 func (p *planner) startUndeploy() {
 	p.s.ScalingRole, p.s.CooldownEnds, p.s.Cooldown, p.s.Actions = "", 0, 0, nil
-	for i := range p.s.Roles {
-		r := &p.s.Roles[i]
+	for i := range p.roles {
+		r := &p.roles[i]
 		r.Removing, r.Retry = false, nil
 		p.onlyEnding(r)
 	}
@@ -22,10 +22,10 @@ func (p *planner) startUndeploy() {
 
 // onlyEnding forgets that machines were told to end which are not about to: they
 // will be told again.
-func (p *planner) onlyEnding(r *one.Role) {
+func (p *planner) onlyEnding(r *role) {
 	r.Leaving = keep(r.Leaving, func(id int) bool {
-		at := find(p.live[r.Name], id)
-		return at >= 0 && p.live[r.Name][at].ending()
+		at := find(r.live, id)
+		return at >= 0 && r.live[at].ending()
 	})
 }
 
@@ -34,14 +34,14 @@ func (p *planner) onlyEnding(r *one.Role) {
 // It ends only when no machine is left. Source: OneFlow reference §3.3.
 func (p *planner) undeploy() {
 	removing := slices.ContainsFunc(p.s.Roles, func(r one.Role) bool { return r.Removing })
-	done := true
-	for i := range p.s.Roles {
-		r := &p.s.Roles[i]
+	needed, done := p.needed(), true
+	for i := range p.roles {
+		r := &p.roles[i]
 		if removing && !r.Removing {
 			continue
 		}
-		over := r.State == one.RoleDone && len(p.live[r.Name]) == 0
-		if r.State != one.RoleUndeploying && !over && (removing || p.mayStop(r)) {
+		over := r.State == one.RoleDone && len(r.live) == 0
+		if r.State != one.RoleUndeploying && !over && (removing || !needed[r.Name]) {
 			p.enterRole(r, one.RoleUndeploying)
 		}
 		if r.State == one.RoleUndeploying {
@@ -70,7 +70,7 @@ func (p *planner) undeploy() {
 // which validation refuses, must not keep a service for ever.
 func (p *planner) breakCircle() {
 	waiting := -1
-	for i, r := range p.s.Roles {
+	for i, r := range p.roles {
 		switch r.State {
 		case one.RoleUndeploying:
 			return
@@ -80,22 +80,29 @@ func (p *planner) breakCircle() {
 		}
 	}
 	if waiting >= 0 && !p.moved {
-		p.enterRole(&p.s.Roles[waiting], one.RoleUndeploying)
+		p.enterRole(&p.roles[waiting], one.RoleUndeploying)
 	}
 }
 
-// mayStop tells whether no child of a role is left.
-func (p *planner) mayStop(r *one.Role) bool {
+// needed returns the names of the roles that children are left of, which in
+// straight deployment go first.
+func (p *planner) needed() map[string]bool {
 	if !p.in.Spec.Straight {
-		return true
+		return nil
 	}
-	return !slices.ContainsFunc(p.s.Roles, func(o one.Role) bool {
-		return o.State != one.RoleDone && slices.Contains(p.of(&o).Parents, r.Name)
-	})
+	out := map[string]bool{}
+	for i := range p.roles {
+		if r := &p.roles[i]; r.State != one.RoleDone {
+			for _, name := range r.spec.Parents {
+				out[name] = true
+			}
+		}
+	}
+	return out
 }
 
-func (p *planner) undeployRole(r *one.Role) {
-	for _, m := range p.live[r.Name] {
+func (p *planner) undeployRole(r *role) {
+	for _, m := range r.live {
 		if has(r.Leaving, m.ID) {
 			continue
 		}
@@ -105,7 +112,7 @@ func (p *planner) undeployRole(r *one.Role) {
 	}
 	switch {
 	case p.s.State != one.ServiceUndeploying || p.stuck(r, one.RoleFailedUndeploying):
-	case len(p.live[r.Name]) == 0:
+	case len(r.live) == 0:
 		r.Leaving, r.Retry = nil, nil
 		p.enterRole(r, one.RoleDone)
 	case p.late(r):
@@ -115,7 +122,7 @@ func (p *planner) undeployRole(r *one.Role) {
 
 // stop tells a machine to end and notes that it was told; false when there is no
 // room for more in the plan, or it was refused, which fails the role.
-func (p *planner) stop(r *one.Role, m Machine, failure one.RoleState) bool {
+func (p *planner) stop(r *role, m Machine, failure one.RoleState) bool {
 	if !m.ending() {
 		d := Do{VM: m.ID, Op: OpStop}
 		if p.hard(r) {
@@ -138,8 +145,8 @@ func (p *planner) stop(r *one.Role, m Machine, failure one.RoleState) bool {
 }
 
 // hard tells whether guests are not asked before they end.
-func (p *planner) hard(r *one.Role) bool {
-	action := p.of(r).ShutdownAction
+func (p *planner) hard(r *role) bool {
+	action := r.spec.ShutdownAction
 	if action == "" {
 		action = p.in.Settings.ShutdownAction
 	}
@@ -148,8 +155,8 @@ func (p *planner) hard(r *one.Role) bool {
 
 // stuck tells whether a machine that was told to end does not, and fails the
 // role then: its step failed, or the guest did not obey in time.
-func (p *planner) stuck(r *one.Role, failure one.RoleState) bool {
-	for _, m := range p.live[r.Name] {
+func (p *planner) stuck(r *role, failure one.RoleState) bool {
+	for _, m := range r.live {
 		asked := has(r.Leaving, m.ID) && !m.ending() && !slices.ContainsFunc(p.plan.Do, func(d Do) bool { return d.VM == m.ID })
 		if asked {
 			p.fault(one.EventFailed, r.Name, m.ID, "Role %s : VM %d did not terminate, it is in state %s", r.Name, m.ID, one.StateString(m.State, m.LCM))
@@ -187,6 +194,7 @@ func (p *planner) removeRoles() {
 	}
 	p.s.Spec = json.RawMessage(spec.WithRoles(p.in.Spec.Tree, left).Append(nil))
 	p.s.Roles = slices.DeleteFunc(p.s.Roles, func(r one.Role) bool { return r.Removing })
+	p.link()
 	if len(p.s.Roles) == 0 && len(p.in.Machines) == 0 {
 		p.enter(one.ServiceUndeployingNets)
 		return

@@ -211,8 +211,10 @@ func (s *simulation) readRows() {
 
 // touch lets the policies of a role know that metrics changed.
 func (s *simulation) touch(role string, changed func(metric string) bool) {
-	for _, i := range reconcile.Touched(s.looks[role], changed) {
-		s.evals.Change(reconcile.Key{Role: role, Index: i})
+	for i, names := range s.looks[role] {
+		if slices.ContainsFunc(names, changed) {
+			s.evals.Change(reconcile.Key{Role: role, Index: i})
+		}
 	}
 }
 

@@ -8,8 +8,6 @@
 package spec
 
 import (
-	"slices"
-
 	"github.com/trifid-cloud/trifid/internal/expr"
 	"github.com/trifid-cloud/trifid/internal/flow/jsontree"
 )
@@ -38,6 +36,7 @@ type Spec struct {
 	ShutdownAction string // "" when not given
 	Networks       []Network
 	Roles          []Role
+	index          map[string]int // of roles by name
 }
 
 // Role is one role of a Spec.
@@ -95,12 +94,19 @@ type Network struct {
 
 // Role returns a role by name.
 func (s *Spec) Role(name string) (*Role, bool) {
-	for i := range s.Roles {
-		if s.Roles[i].Name == name {
-			return &s.Roles[i], true
-		}
+	i, ok := s.index[name]
+	if !ok {
+		return nil, false
 	}
-	return nil, false
+	return &s.Roles[i], true
+}
+
+// Index returns where a role stands in Roles, -1 for nowhere.
+func (s *Spec) Index(name string) int {
+	if i, ok := s.index[name]; ok {
+		return i
+	}
+	return -1
 }
 
 // Read returns the typed form of a template that Validate has passed.
@@ -121,8 +127,11 @@ func Read(tree jsontree.Value) (*Spec, error) {
 			s.Networks = append(s.Networks, n)
 		}
 	}
-	for _, t := range tree.Get("roles").Items {
-		s.Roles = append(s.Roles, readRole(t, s))
+	roles := tree.Get("roles").Items
+	s.Roles, s.index = make([]Role, len(roles)), make(map[string]int, len(roles))
+	for i := len(roles) - 1; i >= 0; i-- { // of two with one name the first counts
+		s.Roles[i] = readRole(roles[i], s)
+		s.index[s.Roles[i].Name] = i
 	}
 	s.inheritHold()
 	return s, nil
@@ -202,20 +211,24 @@ func intOr(v jsontree.Value, other int) int {
 // inheritHold marks the roles that are on hold because a parent is.
 // Source: OneFlow reference §3.7.
 func (s *Spec) inheritHold() {
-	for range s.Roles { // as often as the longest chain of parents may be
-		changed := false
-		for i := range s.Roles {
-			r := &s.Roles[i]
-			held := slices.ContainsFunc(r.Parents, func(name string) bool {
-				p, ok := s.Role(name)
-				return ok && p.Hold
-			})
-			if held && !r.Hold {
-				r.Hold, changed = true, true
-			}
+	children := map[string][]int{}
+	var held []int // whose children are not marked yet
+	for i := range s.Roles {
+		for _, p := range s.Roles[i].Parents {
+			children[p] = append(children[p], i)
 		}
-		if !changed {
-			return
+		if s.Roles[i].Hold {
+			held = append(held, i)
+		}
+	}
+	for len(held) > 0 {
+		name := s.Roles[held[0]].Name
+		held = held[1:]
+		for _, c := range children[name] {
+			if r := &s.Roles[c]; !r.Hold {
+				r.Hold = true
+				held = append(held, c)
+			}
 		}
 	}
 }
