@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -32,7 +33,7 @@ var ErrNoCredentials = errors.New("ONE_AUTH file not present")
 type Env struct {
 	// Getenv reads an environment variable.
 	Getenv func(string) string
-	// DataDir is Trifid's data directory when TRIFID_DATA names none; "" is none.
+	// DataDir is Trifid's usual data directory, for when nothing else says; "" is none.
 	DataDir string
 	// VarDir is where a system-wide OpenNebula keeps its state; "" is /var/lib/one.
 	VarDir string
@@ -64,32 +65,32 @@ type Config struct {
 
 // Core resolves the settings of the core's XML-RPC.
 //
-// Endpoint: option, ONE_XMLRPC, ~/.one/one_endpoint,
-// /var/lib/one/.one/one_endpoint, the data directory, the default. Credentials:
-// options, the file ONE_AUTH names, ~/.one/one_auth,
-// /var/lib/one/.one/one_auth, the data directory.
+// Endpoint: option, ONE_XMLRPC, the data directory TRIFID_DATA names,
+// ~/.one/one_endpoint, /var/lib/one/.one/one_endpoint, the usual data directory,
+// the default. Credentials: options, the file ONE_AUTH names, the data directory
+// TRIFID_DATA names, ~/.one/one_auth, /var/lib/one/.one/one_auth, the usual data
+// directory. Who names a directory means its server, whatever files lie at home.
 func (e Env) Core(o Options) (Config, error) {
 	c, err := e.common(o)
 	if err != nil {
 		return Config{}, err
 	}
-	c.Endpoint = first(o.Endpoint, e.Getenv("ONE_XMLRPC"), e.oneFile("one_endpoint"), e.published().Core, DefaultEndpoint)
+	c.Endpoint = first(o.Endpoint, e.Getenv("ONE_XMLRPC"), e.named().Core, e.oneFile("one_endpoint"), published(e.DataDir).Core, DefaultEndpoint)
 	if c.Session, c.AuthFile, err = e.session(o); err != nil {
 		return Config{}, err
 	}
 	return c, nil
 }
 
-// Flow resolves the settings of OneFlow: option, ONEFLOW_URL,
-// ~/.one/oneflow_endpoint, /var/lib/one/.one/oneflow_endpoint, the data
-// directory, the default; credentials from options, ONEFLOW_USER and
+// Flow resolves the settings of OneFlow: option, ONEFLOW_URL, then as for the core,
+// with files called oneflow_endpoint; credentials from options, ONEFLOW_USER and
 // ONEFLOW_PASSWORD, then as for the core.
 func (e Env) Flow(o Options) (Config, error) {
 	c, err := e.common(o)
 	if err != nil {
 		return Config{}, err
 	}
-	c.Endpoint = first(o.Endpoint, e.Getenv("ONEFLOW_URL"), e.oneFile("oneflow_endpoint"), e.published().Flow, DefaultFlowURL)
+	c.Endpoint = first(o.Endpoint, e.Getenv("ONEFLOW_URL"), e.named().Flow, e.oneFile("oneflow_endpoint"), published(e.DataDir).Flow, DefaultFlowURL)
 	o.User = first(o.User, e.Getenv("ONEFLOW_USER"))
 	o.Password = first(o.Password, e.Getenv("ONEFLOW_PASSWORD"))
 	if o.User == "" || o.Password == "" {
@@ -131,9 +132,11 @@ func (e Env) session(o Options) (session, file string, err error) {
 	if o.User != "" {
 		return o.User + ":" + o.Password, "", nil
 	}
+	named := authIn(e.Getenv("TRIFID_DATA"))
 	for _, path := range e.authFiles() {
 		text, err := readLine(path)
-		if errors.Is(err, fs.ErrNotExist) {
+		// The data directory may be named for its addresses, by who may not read more.
+		if errors.Is(err, fs.ErrNotExist) || path == named && errors.Is(err, fs.ErrPermission) {
 			continue
 		}
 		if err != nil {
@@ -148,15 +151,17 @@ func (e Env) session(o Options) (session, file string, err error) {
 }
 
 func (e Env) authFiles() []string {
-	var out []string
-	if f := e.Getenv("ONE_AUTH"); f != "" {
-		out = append(out, f)
+	all := append([]string{e.Getenv("ONE_AUTH"), authIn(e.Getenv("TRIFID_DATA"))}, e.onePaths("one_auth")...)
+	all = append(all, authIn(e.DataDir))
+	return slices.DeleteFunc(all, func(path string) bool { return path == "" })
+}
+
+// authIn is where a data directory has the credentials of oneadmin, "" if it is "".
+func authIn(dataDir string) string {
+	if dataDir == "" {
+		return ""
 	}
-	out = append(out, e.onePaths("one_auth")...)
-	if d := e.dataDir(); d != "" {
-		out = append(out, filepath.Join(d, "auth", "one_auth"))
-	}
-	return out
+	return filepath.Join(dataDir, "auth", "one_auth")
 }
 
 // AuthFile is the file a login writes: the one ONE_AUTH names, else
@@ -186,8 +191,6 @@ func (e Env) oneFile(name string) string {
 	return ""
 }
 
-func (e Env) dataDir() string { return first(e.Getenv("TRIFID_DATA"), e.DataDir) }
-
 // endpoints is the file a running Trifid publishes its addresses in.
 type endpoints struct {
 	Core string `json:"core"`
@@ -195,11 +198,14 @@ type endpoints struct {
 	Gate string `json:"gate"`
 }
 
-// published reads the addresses of the server on the data directory; nothing
-// when there is none, since the defaults may still be right.
-func (e Env) published() (p endpoints) {
-	if d := e.dataDir(); d != "" {
-		if text, err := readSmall(filepath.Join(d, "run", "endpoints.json")); err == nil {
+// named is what is published in the data directory that TRIFID_DATA names.
+func (e Env) named() endpoints { return published(e.Getenv("TRIFID_DATA")) }
+
+// published reads the addresses of the server on a data directory; nothing when
+// there is none, since the defaults may still be right.
+func published(dataDir string) (p endpoints) {
+	if dataDir != "" {
+		if text, err := readSmall(filepath.Join(dataDir, "run", "endpoints.json")); err == nil {
 			_ = json.Unmarshal(text, &p)
 		}
 	}

@@ -60,8 +60,12 @@ func TestCoreSettings(t *testing.T) {
 			nil, client.Options{}, "http://h/", "sys:1"},
 		{"data directory", map[string]string{"d/auth/one_auth": "oneadmin:1", "d/run/endpoints.json": published},
 			map[string]string{"TRIFID_DATA": "DIR/d"}, client.Options{}, "http://127.0.0.1:9/RPC2", "oneadmin:1"},
-		{"files before data directory", map[string]string{"d/auth/one_auth": "oneadmin:1", "home/.one/one_auth": "ana:pw"},
-			map[string]string{"TRIFID_DATA": "DIR/d"}, client.Options{}, client.DefaultEndpoint, "ana:pw"},
+		{"named data directory before files", map[string]string{"d/auth/one_auth": "oneadmin:1", "d/run/endpoints.json": published, "home/.one/one_auth": "ana:pw", "home/.one/one_endpoint": "http://h/"},
+			map[string]string{"TRIFID_DATA": "DIR/d"}, client.Options{}, "http://127.0.0.1:9/RPC2", "oneadmin:1"},
+		{"variables before named data directory", map[string]string{"a": "eve:1", "d/auth/one_auth": "oneadmin:1", "d/run/endpoints.json": published},
+			map[string]string{"TRIFID_DATA": "DIR/d", "ONE_AUTH": "DIR/a", "ONE_XMLRPC": "http://e/"}, client.Options{}, "http://e/", "eve:1"},
+		{"named data directory without credentials", map[string]string{"d/run/endpoints.json": published, "home/.one/one_auth": "ana:pw"},
+			map[string]string{"TRIFID_DATA": "DIR/d"}, client.Options{}, "http://127.0.0.1:9/RPC2", "ana:pw"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -81,6 +85,12 @@ func TestDefaultDataDir(t *testing.T) {
 	env.DataDir = filepath.Join(filepath.Dir(env.VarDir), "d")
 	got, err := env.Core(client.Options{})
 	if err != nil || got.Session != "oneadmin:1" || got.Endpoint != "http://127.0.0.1:9/RPC2" {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	// It is only the usual place: what lies at home is meant rather.
+	env = place(t, map[string]string{"d/auth/one_auth": "oneadmin:1", "d/run/endpoints.json": published, "home/.one/one_auth": "ana:pw", "home/.one/one_endpoint": "http://h/"}, nil)
+	env.DataDir = filepath.Join(filepath.Dir(env.VarDir), "d")
+	if got, err = env.Core(client.Options{}); err != nil || got.Session != "ana:pw" || got.Endpoint != "http://h/" {
 		t.Errorf("got %+v, %v", got, err)
 	}
 }
