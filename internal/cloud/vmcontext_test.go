@@ -2,15 +2,20 @@ package cloud
 
 import (
 	"encoding/base64"
+	"flag"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 
 	"github.com/trifid-cloud/trifid/internal/auth"
+	"github.com/trifid-cloud/trifid/internal/contextdisk"
 	"github.com/trifid-cloud/trifid/internal/one"
 	"github.com/trifid-cloud/trifid/internal/store"
 	"github.com/trifid-cloud/trifid/internal/tmpl"
 )
+
+var updateGolden = flag.Bool("update", false, "write the golden files anew")
 
 const testEndpoint = "http://192.0.2.1:5030"
 
@@ -178,5 +183,69 @@ func TestUpdateContext(t *testing.T) {
 	}
 	if err := w.UpdateVMConf(w.ctx, w.as(owner), 3, parsed("CONTEXT=[A=b]"), 1); err == nil || !strings.Contains(err.Error(), "Virtual machine does not have context, cannot add a new one.") {
 		t.Errorf("a VM without context: %v", err)
+	}
+}
+
+// context.sh as it comes of a template and of networks, to the byte: addresses of
+// every kind, what address ranges say before their networks, aliases, a script,
+// quotes and line ends. Source: OneGate reference §5.1 and §5.3.
+func TestContextScript(t *testing.T) {
+	t.Parallel()
+	w := contextWorld(t)
+	admin := auth.System("test")
+	for _, text := range []string{
+		`NAME=both VN_MAD=dummy BRIDGE=br1 VLAN_ID=7 GUEST_MTU=9000 METRIC=10 METHOD=static IP6_METHOD=auto IP6_METRIC=20 DNS="192.0.2.53 192.0.2.54"
+			SEARCH_DOMAIN=example.org GATEWAY=10.1.0.1 GATEWAY6="fe80::1" NETWORK_ADDRESS=10.1.0.0 NETWORK_MASK=255.255.255.0
+			AR=[TYPE=IP4_6, IP=10.1.0.5, SIZE=8, GLOBAL_PREFIX="2001:db8:1::", ULA_PREFIX="fd00:1::", DNS=198.51.100.53]`,
+		`NAME=six VN_MAD=dummy BRIDGE=br2 GATEWAY6="2001:db8:2::1" AR=[TYPE=IP6_STATIC, MAC="02:00:00:00:00:05", IP6="2001:db8:2::5", PREFIX_LENGTH=48, SIZE=8]`,
+		`NAME=elastic VN_MAD=elastic BRIDGE=br3 EXTERNAL=YES NETWORK_MASK=255.255.255.255 AR=[TYPE=IP4, IP=203.0.113.9, SIZE=8]`,
+	} {
+		if _, err := w.AllocateVNet(w.ctx, admin, parsed(text), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	id, err := w.AllocateVM(w.ctx, admin, parsed(`NAME=web CPU=1 MEMORY=64
+		NIC=[NETWORK=both, NAME=first] NIC=[NETWORK=six, GATEWAY6="2001:db8:2::2", DNS="2001:db8::53"] NIC_ALIAS=[NETWORK=both, PARENT=first]
+		NIC_ALIAS=[NETWORK=elastic, PARENT=first, EXTERNAL=YES]
+		CONTEXT=[NETWORK=YES, TOKEN=YES, REPORT_READY=YES, SET_HOSTNAME="$NAME", USERNAME="ana", PASSWORD="it's", ETH1_IP6="mine", ETH0_OWN="kept",
+			SSH_PUBLIC_KEY="ssh-ed25519 AAAA one
+ssh-rsa BBBB two", START_SCRIPT="echo \"hi\" \$UNAME
+exit", START_SCRIPT_BASE64="ZXhpdAo="]`), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := contextdisk.Script(w.context(w.vm(id)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const golden = "testdata/context.sh"
+	if *updateGolden {
+		if err := os.WriteFile(golden, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(got) != string(want) {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+// A NIC whose network the scheduler chooses has its variables once it has.
+func TestContextOfAutoNIC(t *testing.T) {
+	t.Parallel()
+	w := contextWorld(t)
+	v := w.create(`NAME=web NIC=[NETWORK_MODE=auto] CONTEXT=[NETWORK=YES]`)
+	if got := w.context(v); got.Has("ETH0_IP") {
+		t.Errorf("before: %v", got)
+	}
+	if err := w.DeployVM(w.ctx, auth.System("test"), v.ID, 0, false, -1, parsed("NIC=[NIC_ID=0, NETWORK_ID=0]")); err != nil {
+		t.Fatal(err)
+	}
+	n := w.vm(v.ID)
+	if got := w.context(n).Get("ETH0_IP"); got == "" || got != n.Template.Vector("NIC").Get("IP") {
+		t.Errorf("after: ETH0_IP is %q, of %v", got, n.Template.Vector("NIC"))
 	}
 }

@@ -231,11 +231,14 @@ func TestLinkLocalGateOfJoinedAgent(t *testing.T) {
 	agent := c.join("edge1", dir)
 	c.until("the joined host is there", "host.info", 1, is("STATE", monitored))
 	c.call("vn.allocate", "NAME=edge\nVN_MAD=bridge\nBRIDGE=onebr78\nNETWORK_MASK=255.255.255.0\nAR=[TYPE=IP4, IP=10.77.0.5, SIZE=9]", -1)
-	c.call("template.allocate", "NAME=mute\nCPU=0.1\nMEMORY=16\nNIC=[NETWORK=edge]\nCONTEXT=[TOKEN=YES, NETWORK=YES]")
+	c.call("template.allocate", "NAME=mute\nCPU=0.1\nMEMORY=16\nNIC=[NETWORK=edge]\nCONTEXT=[TOKEN=YES, NETWORK=YES, PASSWORD=s3cret]")
 	vm := c.instantiate()
 	n := c.untilVM(vm, vmRunning)
 	if got := n.Get("TEMPLATE/CONTEXT/ONEGATE_ENDPOINT"); got != gaterelay.Endpoint {
 		t.Errorf("the guest is told %q", got)
+	}
+	if got := n.Get("TEMPLATE/CONTEXT/PASSWORD"); got == "s3cret" {
+		t.Error("the password is kept in clear")
 	}
 
 	guest := newMachine(t, "toguest", n.Get("TEMPLATE/NIC/IP")+"/24", "169.254.16.9/32")
@@ -318,7 +321,7 @@ func TestLinkLocalGateOfJoinedAgent(t *testing.T) {
 	c.until("the new context", "vm.info", vm, is("TEMPLATE/CONTEXT/NOTE", "it's new"))
 	c.untilVM(vm, vmRunning)
 	iso := filepath.Join(dir, "datastores", "0", strconv.Itoa(vm), "disk.0")
-	for path, want := range map[string]string{"/context.sh": `NOTE='it'\''s new'` + "\n", "/token.txt": token + "\n"} {
+	for path, want := range map[string]string{"/context.sh": `NOTE='it'\''s new'` + "\nPASSWORD='s3cret'\n", "/token.txt": token + "\n"} {
 		if out, err := exec.Command("isoinfo", "-R", "-x", path, "-i", iso).Output(); err != nil || !strings.Contains(string(out), want) {
 			t.Errorf("%s lacks %q: %s (%v)", path, want, out, err)
 		}
