@@ -129,8 +129,19 @@ func (t *Trifid) Profile(name string) (stop func() error, err error) {
 		if err := t.say("stop"); err != nil {
 			return fmt.Errorf("profile: %w", err)
 		}
-		return nil
+		return written(filepath.Join(t.Args[2], name+".heap"))
 	}, nil
+}
+
+// written waits for a profile: whoever asked for it may end the server next.
+func written(file string) error {
+	for range 300 {
+		if _, err := os.Stat(file); err == nil {
+			return nil
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	return fmt.Errorf("profile: the server has not written %s", file)
 }
 
 // ServeCommand is the command by which the benchmark program itself is a server,

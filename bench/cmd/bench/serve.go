@@ -105,10 +105,14 @@ func (p *profiler) do(command, name string) (err error) {
 
 // heap writes what is in use, and everything that was allocated since the start.
 func (p *profiler) heap() error {
-	f, err := os.Create(filepath.Join(p.dir, p.name+".heap"))
+	part := filepath.Join(p.dir, p.name+".part")
+	f, err := os.Create(part)
 	if err != nil {
 		return err
 	}
 	runtime.GC()
-	return errors.Join(pprof.WriteHeapProfile(f), f.Close())
+	if err := errors.Join(pprof.WriteHeapProfile(f), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(part, filepath.Join(p.dir, p.name+".heap"))
 }
