@@ -28,7 +28,9 @@ export TRIFID_CACHE ?= $(CURDIR)/.cache
 export CGO_ENABLED = 0
 
 VERSION      ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
-LDFLAGS      := -s -w -X main.version=$(VERSION)
+LDFLAGS      := -s -w -X main.version=$(VERSION) -X github.com/trifid-cloud/trifid/internal/onegate.release=$(VERSION)
+# The guest's client speaks HTTP/1.1 alone, and is 400 kB smaller for it.
+GUEST_TAGS   := nethttpomithttp2
 FUZZTIME     ?= 20s
 BENCH        ?= all
 CRASH_ROUNDS ?= 10000
@@ -58,7 +60,8 @@ deps:
 	$(GO) run ./internal/guestimage/mkguest
 
 build:
-	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/trifid
+	$(GO) build -trimpath -tags $(GUEST_TAGS) -ldflags '$(LDFLAGS)' -o bin/ ./cmd/onegate
 
 test:
 	scripts/stages.sh deps check build race scripts e2e

@@ -52,7 +52,9 @@ func TestProgram(t *testing.T) {
 		t.Skip("CHECK NOT MADE: no go command")
 	}
 	bin := filepath.Join(t.TempDir(), "onegate")
-	cmd := exec.Command(gobin, "build", "-ldflags", "-s -w", "-trimpath", "-o", bin, "../../cmd/onegate")
+	// As make build does.
+	cmd := exec.Command(gobin, "build", "-tags", "nethttpomithttp2", "-trimpath",
+		"-ldflags", "-s -w -X github.com/trifid-cloud/trifid/internal/onegate.release=v1.2-3", "-o", bin, "../../cmd/onegate")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("building: %v\n%s", err, out)
@@ -61,7 +63,7 @@ func TestProgram(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const limit = 6 << 20
+	const limit = 6_000_000
 	t.Logf("%d bytes", info.Size())
 	if info.Size() > limit {
 		t.Errorf("%d bytes, expected at most %d", info.Size(), limit)
@@ -92,6 +94,9 @@ func TestProgram(t *testing.T) {
 	text, err := run.CombinedOutput()
 	if err != nil || !strings.HasPrefix(string(text), "{\n  \"VM\": {\n    \"NAME\": \"web-8\"") {
 		t.Errorf("%v: %s", err, text)
+	}
+	if text, err := exec.Command(bin, "version").Output(); err != nil || string(text) != "onegate v1.2-3 (Trifid), speaks OneGate 6.8.3\n" {
+		t.Errorf("version: %v: %s", err, text)
 	}
 	err = exec.Command(bin, "nonsense").Run()
 	if e, ok := errors.AsType[*exec.ExitError](err); !ok || e.ExitCode() != 255 {
