@@ -63,6 +63,44 @@ func TestLegacyGate(t *testing.T) {
 	}
 }
 
+// The files as 4.6, 5.12 and 7.4 ship them are taken over without a word of the
+// operator's. Source: OneGate reference §3.
+func TestLegacyGateOfReleases(t *testing.T) {
+	const permissions = ":permissions:\n  :vm:\n    :show: true\n    :show_by_id: true\n    :update: true\n    :update_by_id: true\n    :action_by_id: true\n" +
+		"  :service:\n    :show: true\n    :change_cardinality: true\n"
+	const routers = "  :vrouter:\n    :show: true\n  :vnet:\n    :show_by_id: true\n"
+	const restricted = ":restricted_attrs:\n  - SCHED_REQUIREMENTS\n  - SERVICE_ID\n  - ROLE_NAME\n:restricted_actions:\n  #- deploy\n  #- delete\n"
+	const networks = ":vnet_template_attributes:\n  - NETWORK_ADDRESS\n  - NETWORK_MASK\n  - GATEWAY\n  - GATEWAY6\n  - DNS\n  - GUEST_MTU\n  - METRIC\n  - IP6_METRIC\n  - SEARCH_DOMAIN\n"
+	for name, c := range map[string]struct {
+		text    string
+		routers bool // guests of virtual routers may ask
+	}{
+		"4.6":  {":one_xmlrpc: http://localhost:2633/RPC2\n:host: 127.0.0.1\n:port: 5030\n:debug_level: 3\n:auth: onegate\n:core_auth: cipher\n", true},
+		"5.12": {":one_xmlrpc: http://localhost:2633/RPC2\n:host: 127.0.0.1\n:port: 5030\n#:ssl_server: https://x\n:debug_level: 3\n:auth: onegate\n:core_auth: cipher\n:oneflow_server: http://localhost:2474\n" + permissions + restricted, false},
+		"7.4": {":one_xmlrpc: http://localhost:2633/RPC2\n:server:\n  :bind: 127.0.0.1\n  :port: 5030\n:log:\n  :level: 2\n  :system: 'file'\n:expire_delta: 1800\n:expire_margin: 300\n" +
+			":auth: onegate\n:core_auth: cipher\n:oneflow_server: http://localhost:2474\n" + permissions + routers + restricted + networks, true},
+	} {
+		got := Default()
+		if _, err := readLegacyGate([]byte(c.text), &got); err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		want := Default()
+		if got.Listen.Gate != "127.0.0.1:5030" || !reflect.DeepEqual(got.Gate.RestrictedAttrs, want.Gate.RestrictedAttrs) ||
+			!reflect.DeepEqual(got.Gate.RestrictedActions, []string{"reboot"}) || !reflect.DeepEqual(got.Gate.VNetAttributes, want.Gate.VNetAttributes) {
+			t.Errorf("%s: %+v", name, got)
+		}
+		for resource, actions := range legacyPermissions {
+			for _, a := range actions {
+				allowed, said := got.Gate.Permissions[resource][a]
+				if want := c.routers || resource == "vm" || resource == "service"; (allowed || !said) != want {
+					t.Errorf("%s: %s %s: %t", name, resource, a, allowed)
+				}
+			}
+		}
+	}
+}
+
 func TestLegacyGateDefaults(t *testing.T) {
 	for _, text := range []string{"", "# nothing\n", ":host:\n", "---\n"} {
 		c, want := Default(), Default()
