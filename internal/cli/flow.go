@@ -91,6 +91,18 @@ type serviceBody struct {
 	State            one.ServiceState `json:"state"`
 	Roles            []role           `json:"roles"`
 	Log              []logEntry       `json:"log"`
+	Actions          []pendingAction  `json:"sched_actions"`
+}
+
+// pendingAction is an action on VMs of a service that is spread over time.
+type pendingAction struct {
+	ID     number64   `json:"id"`
+	Role   string     `json:"role"` // "" for all
+	Action string     `json:"action"`
+	Period number64   `json:"period"`
+	Number number64   `json:"number"`
+	Time   number64   `json:"time"` // when the next of the VMs are due
+	VMs    []number64 `json:"vms"`
 }
 
 type logEntry struct {

@@ -91,12 +91,42 @@ func showService(c *call, d document) error {
 			return err
 		}
 	}
+	if err := c.showActions(p, d.body.Actions); err != nil {
+		return err
+	}
 	p.Blank()
 	p.Section("LOG MESSAGES")
 	for _, l := range d.body.Log {
 		p.Printf("%s [%s] %s\n", c.time(l.Timestamp, render.Year), l.Severity, l.Message)
 	}
 	return nil
+}
+
+// showActions prints the actions that are not done yet, if there are any; their ids
+// are those of sched-delete.
+func (c *call) showActions(p render.Panel, actions []pendingAction) error {
+	if len(actions) == 0 {
+		return nil
+	}
+	col := func(name string, size int, left bool, value func(a pendingAction) string) render.Column[pendingAction] {
+		return render.Column[pendingAction]{Name: name, Size: size, Left: left, Value: value}
+	}
+	p.Blank()
+	p.Section("SCHEDULED ACTIONS")
+	return render.Table[pendingAction]{Columns: []render.Column[pendingAction]{
+		col("ID", 4, false, func(a pendingAction) string { return a.ID.text("") }),
+		col("ROLE", 16, true, func(a pendingAction) string {
+			if a.Role == "" {
+				return "*"
+			}
+			return a.Role
+		}),
+		col("ACTION", 20, true, func(a pendingAction) string { return a.Action }),
+		col("NEXT", 15, false, func(a pendingAction) string { return c.time(int64(a.Time), render.Seconds) }),
+		col("PERIOD", 7, false, func(a pendingAction) string { return a.Period.text("s") }),
+		col("NUMBER", 6, false, func(a pendingAction) string { return a.Number.text("") }),
+		col("VMS", 6, false, func(a pendingAction) string { return strconv.Itoa(len(a.VMs)) }),
+	}}.Print(p.Screen, actions, render.Layout{})
 }
 
 func (c *call) documentFields(p render.Panel, d document) {

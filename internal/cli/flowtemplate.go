@@ -205,11 +205,14 @@ func (c *call) mergeTemplate() (source, bool, error) {
 // questions are what a template leaves open. Source: OneFlow reference §2.5.
 type questions struct {
 	Inputs    map[string]string `json:"user_inputs"`
+	Values    map[string]any    `json:"user_inputs_values"`
 	OldInputs map[string]string `json:"custom_attrs"`
+	OldValues map[string]any    `json:"custom_attrs_values"`
 	Networks  map[string]string `json:"networks"`
 	Roles     []struct {
 		Name   string            `json:"name"`
 		Inputs map[string]string `json:"user_inputs"`
+		Values map[string]any    `json:"user_inputs_values"`
 	} `json:"roles"`
 }
 
@@ -220,18 +223,22 @@ func (c *call) serviceAnswers(d document) (any, error) {
 		return nil, fmt.Errorf("read document %s: %w", d.ID, err)
 	}
 	merge := map[string]any{}
-	for key, inputs := range map[string]map[string]string{"user_inputs_values": q.Inputs, "custom_attrs_values": q.OldInputs} {
-		answers, err := c.answers(inputs)
+	for _, of := range []struct {
+		key    string
+		inputs map[string]string
+		values map[string]any
+	}{{"user_inputs_values", q.Inputs, q.Values}, {"custom_attrs_values", q.OldInputs, q.OldValues}} {
+		answers, err := c.answers(of.inputs, of.values)
 		if err != nil {
 			return nil, err
 		}
 		if answers != nil {
-			merge[key] = answers
+			merge[of.key] = answers
 		}
 	}
 	var roles []any
 	for _, r := range q.Roles {
-		answers, err := c.answers(r.Inputs)
+		answers, err := c.answers(r.Inputs, r.Values)
 		if err != nil {
 			return nil, err
 		}
@@ -255,20 +262,30 @@ func (c *call) serviceAnswers(d document) (any, error) {
 	return merge, nil
 }
 
-// answers asks for user inputs in the order of their names.
-func (c *call) answers(inputs map[string]string) (map[string]string, error) {
-	if len(inputs) == 0 {
-		return nil, nil
-	}
+// answers asks for user inputs in the order of their names. What the template has
+// as a value already is offered, and stands where there is nobody to ask.
+func (c *call) answers(inputs map[string]string, values map[string]any) (map[string]string, error) {
 	out := map[string]string{}
 	for _, name := range sortedKeys(inputs) {
 		in, err := parseInput(name, inputs[name])
 		if err != nil {
 			return nil, err
 		}
+		value, given := values[name]
+		switch {
+		case given && !c.canAsk():
+			continue
+		case given && in.kind != "text64": // which is written down encoded
+			in.initial = fmt.Sprint(value)
+		case !given && !c.canAsk() && in.initial == "" && in.mandatory:
+			return nil, fmt.Errorf("user input %s has no value: give a file with user_inputs_values", name)
+		}
 		if out[name], err = c.askInput(in); err != nil {
 			return nil, err
 		}
+	}
+	if len(out) == 0 {
+		return nil, nil
 	}
 	return out, nil
 }

@@ -77,12 +77,34 @@ func (r renderer) body(x facts) jsontree.Value {
 		}
 	}
 	body = spec.WithRoles(body, roles).With("start_time", jsontree.Int(x.svc.StartTime)).With("state", jsontree.Int(x.svc.State))
+	if len(x.svc.Actions) > 0 {
+		body = body.With(schedActions, pending(x.svc.Actions))
+	}
 	var log []jsontree.Value
 	for _, e := range messages(x.st, x.svc.ID) {
 		log = append(log, jsontree.Obj(jsontree.F("timestamp", jsontree.Int(e.Time)), jsontree.F("severity", jsontree.Str(e.Severity)),
 			jsontree.F("message", jsontree.Str(e.Message))))
 	}
 	return body.With("log", jsontree.List(log...))
+}
+
+// schedActions is the member in which a service shows the actions that are spread
+// over time. The original has them on each VM; the ids are asked for to delete one.
+const schedActions = "sched_actions"
+
+// pending are the actions of a service that are not done yet.
+func pending(actions []one.ServiceAction) jsontree.Value {
+	out := make([]jsontree.Value, len(actions))
+	for i, a := range actions {
+		vms := make([]jsontree.Value, len(a.VMs))
+		for j, id := range a.VMs {
+			vms[j] = jsontree.Int(id)
+		}
+		out[i] = jsontree.Obj(jsontree.F("id", jsontree.Int(a.ID)), jsontree.F("role", jsontree.Str(a.Role)), jsontree.F("action", jsontree.Str(a.Action)),
+			jsontree.F("args", jsontree.Str(a.Args)), jsontree.F("period", jsontree.Int(a.Period)), jsontree.F("number", jsontree.Int(a.Number)),
+			jsontree.F("time", jsontree.Int(a.Next/1000)), jsontree.F("vms", jsontree.List(vms...)))
+	}
+	return jsontree.List(out...)
 }
 
 func (r renderer) role(t jsontree.Value, s *spec.Role, role *one.Role, vms []*one.VM) jsontree.Value {

@@ -296,6 +296,16 @@ func TestRoleActions(t *testing.T) {
 	// What is spread over time is kept, and can be taken back.
 	b.must(b.flow.ActOnRole(b.Context(), b.Admin, id, flow.RoleAction{Role: "web", Action: "poweroff-hard", Period: 3600, Number: 2}))
 	s := b.waitFor(id, one.ServiceWarning, func(_ *store.State, s *one.Service) bool { return len(s.Actions) == 1 && len(s.Actions[0].VMs) == 58 })
+	body, _ := b.flow.Body(id)
+	shown := parse(t, string(body))
+	if as := shown.Get("sched_actions").Items; len(as) != 1 || as[0].Get("id").Text != fmt.Sprint(s.Actions[0].ID) || as[0].Get("action").Text != "poweroff-hard" ||
+		as[0].Get("time").Text != fmt.Sprint(s.Actions[0].Next/1000) || len(as[0].Get("vms").Items) != 58 {
+		t.Errorf("the service shows the actions %s", shown.Get("sched_actions").Compact())
+	}
+	b.must(b.flow.UpdateService(b.Context(), b.Admin, id, shown.With("description", jsontree.Str("x")), false)) // what is shown can be sent back
+	if s, _ := b.st.View().Services.Get(id); len(s.Actions) != 1 || strings.Contains(string(s.Spec), "sched_actions") {
+		t.Errorf("after an update: %v %s", s.Actions, s.Spec)
+	}
 	b.must(b.flow.DeleteAction(b.Context(), b.Admin, id, "db", s.Actions[0].ID))
 	b.waitFor(id, one.ServiceWarning, func(_ *store.State, s *one.Service) bool { return len(s.Actions) == 1 })
 	b.must(b.flow.DeleteAction(b.Context(), b.Admin, id, "", s.Actions[0].ID))

@@ -24,7 +24,7 @@ var (
 	fixedOfRole = []string{"cardinality", "last_vmname", "nodes", "parents", "state", "template_id", "vm_template"}
 
 	// What the server writes into bodies and keeps elsewhere.
-	runtimeOfService = []string{"log", "state", "start_time"}
+	runtimeOfService = []string{"log", "state", "start_time", schedActions}
 	runtimeOfRole    = []string{"last_vmname", "nodes", "state", "scale_way", "vrouter_id"}
 	runtimeOfPolicy  = []string{"last_eval", "true_evals", "expression_evaluated"}
 )

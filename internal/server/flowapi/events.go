@@ -17,11 +17,7 @@ import (
 // serviceEvents answers with the events of a service: those that are kept, or,
 // as a stream, those and what happens from then on. A client that comes back
 // says with Last-Event-ID, or after, which one it had last.
-func serviceEvents(q *request) (answer, error) {
-	id, err := q.id()
-	if err != nil {
-		return answer{}, err
-	}
+func serviceEvents(q *request, id int) (answer, error) {
 	after, err := q.after()
 	if err != nil {
 		return answer{}, err

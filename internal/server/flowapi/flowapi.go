@@ -56,6 +56,28 @@ func New(o Options) *API {
 // handler does what a request asks for.
 type handler func(*request) (answer, error)
 
+// withID makes a handler of one for a document, whose id stands in the path.
+func withID(run func(q *request, id int) (answer, error)) handler {
+	return func(q *request) (answer, error) {
+		id, err := q.id()
+		if err != nil {
+			return answer{}, err
+		}
+		return run(q, id)
+	}
+}
+
+// withAction is withID for a handler of actions on the document.
+func withAction(run func(q *request, id int, a action) (answer, error)) handler {
+	return withID(func(q *request, id int) (answer, error) {
+		a, err := q.action()
+		if err != nil {
+			return answer{}, err
+		}
+		return run(q, id, a)
+	})
+}
+
 // request is an authenticated request.
 type request struct {
 	*http.Request
@@ -74,26 +96,26 @@ var routes = []struct {
 	run     handler
 }{
 	{"GET /service", listServices},
-	{"GET /service/{id}", showService},
-	{"DELETE /service/{id}", undeploy},
-	{"PUT /service/{id}", updateService},
-	{"POST /service/{id}/action", serviceAction},
-	{"POST /service/{id}/scale", scale},
-	{"PUT /service/{id}/role/{role}", scaleRole},
-	{"POST /service/{id}/role/{role}/action", roleAction},
-	{"POST /service/{id}/role_action", changeRoles},
-	{"DELETE /service/{id}/sched_action/{action}", deleteAction},
-	{"DELETE /service/{id}/role/{role}/sched_action/{action}", deleteAction},
+	{"GET /service/{id}", withID(showService)},
+	{"DELETE /service/{id}", withID(undeploy)},
+	{"PUT /service/{id}", withID(updateService)},
+	{"POST /service/{id}/action", withAction(serviceAction)},
+	{"POST /service/{id}/scale", withID(scale)},
+	{"PUT /service/{id}/role/{role}", withID(scaleRole)},
+	{"POST /service/{id}/role/{role}/action", withAction(roleAction)},
+	{"POST /service/{id}/role_action", withAction(changeRoles)},
+	{"DELETE /service/{id}/sched_action/{action}", withID(deleteAction)},
+	{"DELETE /service/{id}/role/{role}/sched_action/{action}", withID(deleteAction)},
 	{"POST /service_pool/purge_done", purgeDone},
 	{"GET /service_template", listTemplates},
 	{"POST /service_template", createTemplate},
-	{"GET /service_template/{id}", showTemplate},
-	{"PUT /service_template/{id}", updateTemplate},
-	{"DELETE /service_template/{id}", deleteTemplate},
-	{"POST /service_template/{id}/action", templateAction},
-	{"GET /service/{id}/events", serviceEvents},
-	{"POST /service/{id}/simulate", simulateService},
-	{"POST /service_template/{id}/simulate", simulateTemplate},
+	{"GET /service_template/{id}", withID(showTemplate)},
+	{"PUT /service_template/{id}", withID(updateTemplate)},
+	{"DELETE /service_template/{id}", withID(deleteTemplate)},
+	{"POST /service_template/{id}/action", withAction(templateAction)},
+	{"GET /service/{id}/events", withID(serviceEvents)},
+	{"POST /service/{id}/simulate", withID(simulateService)},
+	{"POST /service_template/{id}/simulate", withID(simulateTemplate)},
 }
 
 // ServeHTTP answers a user. Who asks is settled before what is asked for.

@@ -12,30 +12,18 @@ import (
 
 func listServices(q *request) (answer, error) { return shown(q.flow.Services(q.who)) }
 
-func showService(q *request) (answer, error) {
-	id, err := q.id()
-	if err != nil {
-		return answer{}, err
-	}
+func showService(q *request, id int) (answer, error) {
 	return shown(q.flow.Service(q.who, id))
 }
 
-func undeploy(q *request) (answer, error) {
-	id, err := q.id()
-	if err != nil {
-		return answer{}, err
-	}
+func undeploy(q *request, id int) (answer, error) {
 	return done, q.flow.Undeploy(q.Context(), q.who, id)
 }
 
 func purgeDone(q *request) (answer, error) { return done, q.flow.PurgeDone(q.Context(), q.who) }
 
 // updateService changes a running service. Source: OneFlow reference §1.5.
-func updateService(q *request) (answer, error) {
-	id, err := q.id()
-	if err != nil {
-		return answer{}, err
-	}
+func updateService(q *request, id int) (answer, error) {
 	body, err := q.template()
 	if err != nil {
 		return answer{}, err
@@ -52,15 +40,7 @@ func updateService(q *request) (answer, error) {
 
 // serviceAction does what a whole service is asked for; names of older versions
 // are understood. Source: OneFlow reference §1.4.
-func serviceAction(q *request) (answer, error) {
-	id, err := q.id()
-	if err != nil {
-		return answer{}, err
-	}
-	a, err := q.action()
-	if err != nil {
-		return answer{}, err
-	}
+func serviceAction(q *request, id int, a action) (answer, error) {
 	ctx := q.Context()
 	switch a.name {
 	case "recover", "deploy":
@@ -84,15 +64,7 @@ func serviceAction(q *request) (answer, error) {
 	return q.onRole(id, "", a)
 }
 
-func roleAction(q *request) (answer, error) {
-	id, err := q.id()
-	if err != nil {
-		return answer{}, err
-	}
-	a, err := q.action()
-	if err != nil {
-		return answer{}, err
-	}
+func roleAction(q *request, id int, a action) (answer, error) {
 	if !slices.Contains(flow.RoleActions, a.name) {
 		return answer{}, errs.New(errs.Action, "Action '%s' is not supported. Supported actions: %s", a.name, strings.Join(flow.RoleActions, ", "))
 	}
@@ -117,11 +89,7 @@ func (q *request) onRole(id int, role string, a action) (answer, error) {
 	})
 }
 
-func deleteAction(q *request) (answer, error) {
-	id, err := q.id()
-	if err != nil {
-		return answer{}, err
-	}
+func deleteAction(q *request, id int) (answer, error) {
 	n, ok := whole(jsontree.Str(q.PathValue("action")))
 	if !ok || n < 0 {
 		return answer{}, invalid("Sched action ID must be an integer number")
@@ -130,11 +98,7 @@ func deleteAction(q *request) (answer, error) {
 }
 
 // scale sets the cardinality of a role. Source: OneFlow reference §1.5.
-func scale(q *request) (answer, error) {
-	id, err := q.id()
-	if err != nil {
-		return answer{}, err
-	}
+func scale(q *request, id int) (answer, error) {
 	body, err := q.object()
 	if err != nil {
 		return answer{}, err
@@ -146,11 +110,7 @@ func scale(q *request) (answer, error) {
 }
 
 // scaleRole is the route of versions before 5.12.
-func scaleRole(q *request) (answer, error) {
-	id, err := q.id()
-	if err != nil {
-		return answer{}, err
-	}
+func scaleRole(q *request, id int) (answer, error) {
 	body, err := q.object()
 	if err != nil {
 		return answer{}, err
@@ -174,19 +134,12 @@ func (q *request) scaleTo(id int, role string, body jsontree.Value) (answer, err
 }
 
 // changeRoles adds a role to a running service or removes one.
-func changeRoles(q *request) (answer, error) {
-	id, err := q.id()
-	if err != nil {
-		return answer{}, err
-	}
-	a, err := q.action()
-	if err != nil {
-		return answer{}, err
-	}
+func changeRoles(q *request, id int, a action) (answer, error) {
 	role := a.params.Get("role")
 	switch a.name {
 	case "add_role":
-		if role, err = q.within(role, "action.params.role is missing: expected a role"); err != nil {
+		role, err := q.within(role, "action.params.role is missing: expected a role")
+		if err != nil {
 			return answer{}, err
 		}
 		return done, q.flow.AddRole(q.Context(), q.who, id, role)

@@ -7,36 +7,32 @@ import (
 	"github.com/trifid-cloud/trifid/internal/flow/jsontree"
 )
 
-func simulateService(q *request) (answer, error) {
-	id, s, err := q.simulation()
+func simulateService(q *request, id int) (answer, error) {
+	s, err := q.simulation()
 	if err != nil {
 		return answer{}, err
 	}
 	return simulated(q.flow.SimulateService(q.Context(), q.who, id, s))
 }
 
-func simulateTemplate(q *request) (answer, error) {
-	id, s, err := q.simulation()
+func simulateTemplate(q *request, id int) (answer, error) {
+	s, err := q.simulation()
 	if err != nil {
 		return answer{}, err
 	}
 	return simulated(q.flow.SimulateTemplate(q.Context(), q.who, id, s))
 }
 
-// simulation reads what to simulate, and of what.
-func (q *request) simulation() (id int, s flow.Simulation, err error) {
-	if id, err = q.id(); err != nil {
-		return id, s, err
-	}
+// simulation reads what to simulate.
+func (q *request) simulation() (flow.Simulation, error) {
 	body, err := q.template()
 	if err != nil {
-		return id, s, err
+		return flow.Simulation{}, err
 	}
 	if body.Kind != jsontree.Object {
-		return id, s, invalid("the body must be a JSON object")
+		return flow.Simulation{}, invalid("the body must be a JSON object")
 	}
-	s, err = flow.ReadSimulation(body)
-	return id, s, err
+	return flow.ReadSimulation(body)
 }
 
 func simulated(doc jsontree.Value, err error) (answer, error) {

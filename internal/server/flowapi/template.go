@@ -8,11 +8,7 @@ import (
 
 func listTemplates(q *request) (answer, error) { return shown(q.flow.Templates(q.who)) }
 
-func showTemplate(q *request) (answer, error) {
-	id, err := q.id()
-	if err != nil {
-		return answer{}, err
-	}
+func showTemplate(q *request, id int) (answer, error) {
 	return shown(q.flow.Template(q.who, id))
 }
 
@@ -24,11 +20,7 @@ func createTemplate(q *request) (answer, error) {
 	return made(q.flow.CreateTemplate(q.Context(), q.who, body))
 }
 
-func updateTemplate(q *request) (answer, error) {
-	id, err := q.id()
-	if err != nil {
-		return answer{}, err
-	}
+func updateTemplate(q *request, id int) (answer, error) {
 	body, err := q.template()
 	if err != nil {
 		return answer{}, err
@@ -38,11 +30,7 @@ func updateTemplate(q *request) (answer, error) {
 
 // deleteTemplate removes a template; a body that does not say what is to go with
 // it says that nothing is. Source: OneFlow reference §1.2.
-func deleteTemplate(q *request) (answer, error) {
-	id, err := q.id()
-	if err != nil {
-		return answer{}, err
-	}
+func deleteTemplate(q *request, id int) (answer, error) {
 	text, err := q.body()
 	if err != nil {
 		return answer{}, err
@@ -57,15 +45,7 @@ func deleteTemplate(q *request) (answer, error) {
 // templateAction does what a template is asked for. Unlike in the original, what
 // the core refuses is refused, an unknown action too, and a new owner alone
 // leaves the group. Source: OneFlow reference §1.4, §10.2.
-func templateAction(q *request) (answer, error) {
-	id, err := q.id()
-	if err != nil {
-		return answer{}, err
-	}
-	a, err := q.action()
-	if err != nil {
-		return answer{}, err
-	}
+func templateAction(q *request, id int, a action) (answer, error) {
 	ctx := q.Context()
 	switch a.name {
 	case "instantiate":
