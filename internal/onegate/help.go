@@ -23,7 +23,7 @@ const help = `## COMMANDS
     * onegate vnet show VNETID [--json] [--extended]
     * onegate ready
     * onegate metrics [--once | --interval SECONDS]
-    * onegate watch [vm | service | vrouter]
+    * onegate watch [vm [VMID] | service [--extended] | vrouter]
     * onegate version
 
 ## OPTIONS

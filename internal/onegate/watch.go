@@ -14,19 +14,23 @@ import (
 // watchTimeout bounds one long poll. It is longer than servers hold one.
 const watchTimeout = 5 * time.Minute
 
-// watch prints the document of the VM, service or router as one line of JSON,
-// and again whenever it has changed, until it is interrupted.
+// watch prints the document of the VM, or of another one, or of the service or
+// router as one line of JSON, and again whenever it has changed, until it is
+// interrupted.
 //
 // A server that can tell of changes gives each document a revision, in the ETag
 // header; GET with watch=REVISION is then answered once there is another. One
 // that cannot is asked again and again, up to a minute apart.
 func (a *app) watch(ctx context.Context, o *options) error {
-	what := o.word(1)
-	switch what {
-	case "":
-		what = "vm"
-	case "vm", "service", "vrouter":
-	default:
+	w := &watcher{path: "/" + o.word(1)}
+	switch id := o.word(2); {
+	case o.word(1) == "":
+		w.path = "/vm"
+	case o.word(1) == "vm" && id != "":
+		w.path = "/vms/" + url.PathEscape(id)
+	case o.word(1) == "service":
+		w.form = extended(o)
+	case o.word(1) != "vm" && o.word(1) != "vrouter":
 		return unsupported(o)
 	}
 	c, err := a.client()
@@ -34,7 +38,7 @@ func (a *app) watch(ctx context.Context, o *options) error {
 		return err
 	}
 	c.timeout = max(c.timeout, watchTimeout)
-	w := &watcher{client: c, path: "/" + what}
+	w.client = c
 	faults, idle := backoff{jitter: a.jitter}, backoff{jitter: a.jitter}
 	for {
 		got, err := w.poll(ctx)
@@ -87,6 +91,7 @@ func final(err error) bool {
 type watcher struct {
 	client   *client
 	path     string
+	form     string // body of the request
 	last     []byte // the last document, as a line; nil before the first
 	revision string // of the last one, "" if the server knows none
 }
@@ -104,8 +109,12 @@ func (w *watcher) poll(ctx context.Context) (got news, err error) {
 	if w.revision != "" {
 		path += "?watch=" + url.QueryEscape(w.revision)
 	}
+	contentType := ""
+	if w.form != "" {
+		contentType = typeForm
+	}
 	began := w.client.now()
-	res, err := w.client.do(ctx, http.MethodGet, path, "", "")
+	res, err := w.client.do(ctx, http.MethodGet, path, contentType, w.form)
 	got.held = w.revision != "" && w.client.now().Sub(began) >= firstWait
 	if s, ok := errors.AsType[*statusError](err); ok && s.status == http.StatusNotModified {
 		return got, nil

@@ -103,7 +103,7 @@ func TestOwnClient(t *testing.T) {
 	// It follows changes without asking again and again.
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	cmd := command(ctx, "watch", "service")
+	cmd := command(ctx, "watch", "service", "--extended")
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
