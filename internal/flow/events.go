@@ -10,6 +10,7 @@ import (
 	"github.com/trifid-cloud/trifid/internal/auth"
 	"github.com/trifid-cloud/trifid/internal/errs"
 	"github.com/trifid-cloud/trifid/internal/flow/jsontree"
+	"github.com/trifid-cloud/trifid/internal/flow/reconcile"
 	"github.com/trifid-cloud/trifid/internal/one"
 	"github.com/trifid-cloud/trifid/internal/store"
 )
@@ -17,12 +18,12 @@ import (
 // Event is what happened to a service, for programs. The ids of a service's
 // events follow each other without a gap; its last 100 are kept.
 type Event struct {
-	ID   int // -1 of the last one, which is not stored
+	ID   int // NoEvent of those that are not stored: of VMs, and the last one
 	Type string
 	JSON jsontree.Value
 }
 
-// NoEvent is the id before the first.
+// NoEvent is the id before the first, and of events that have none.
 const NoEvent = -1
 
 // Events returns the events of a service that follow one, oldest first.
@@ -138,6 +139,7 @@ type EventWatch struct {
 	last  int
 	begun bool
 	gone  bool
+	vms   []Event // that are to be told next
 	st    *store.State
 	feed  *store.Feed
 	count *atomic.Int64
@@ -214,12 +216,44 @@ func (w *EventWatch) follow(ctx context.Context) error {
 			return err
 		}
 		w.st = commit.State
+		news := false
 		for i := range commit.Changes {
-			if w.concerns(&commit.Changes[i]) {
-				return nil
+			c := &commit.Changes[i]
+			if c.Kind == store.KindVM {
+				w.noteVM(c)
 			}
+			news = news || w.concerns(c)
+		}
+		if news || len(w.vms) > 0 {
+			return nil
 		}
 	}
+}
+
+// noteVM makes an event of a VM of the service that came to rest in another state.
+// It is for those who watch only: in the service's log they would leave no room
+// for what happened to the service itself.
+func (w *EventWatch) noteVM(c *store.Change) {
+	now, ok := c.New.(*one.VM)
+	if !ok || now.ServiceID != w.id || now.State == one.VMDone {
+		return
+	}
+	was := ""
+	if old, ok := c.Old.(*one.VM); ok {
+		was = old.StateName()
+	}
+	if was == now.StateName() || !(reconcile.Machine{State: now.State, LCM: now.LCM}).AtRest() {
+		return
+	}
+	e := one.ServiceEvent{Type: one.EventVM, Role: now.Role, Count: 1, VMs: []int{now.ID}, Was: was, State: now.StateName()}
+	w.vms = append(w.vms, w.unstored(&e))
+}
+
+// unstored makes an event of now.
+func (w *EventWatch) unstored(e *one.ServiceEvent) Event {
+	v := jsontree.Obj(jsontree.F("service", jsontree.Int(w.id)), jsontree.F("time", jsontree.Int(w.flow.now().Unix())), jsontree.F("severity", jsontree.Str("I")))
+	v.Fields = append(append(v.Fields, EventFields(e)...), jsontree.F("text", jsontree.Str(e.Text())))
+	return Event{ID: NoEvent, Type: e.Type, JSON: v}
 }
 
 // concerns tells whether a change may be an event of the service, or take the
@@ -241,17 +275,16 @@ func (w *EventWatch) concerns(c *store.Change) bool {
 func (w *EventWatch) news() ([]Event, error) {
 	if _, ok := w.st.Services.Get(w.id); !ok {
 		w.gone = true
-		e := one.ServiceEvent{Type: one.EventGone}
-		v := jsontree.Obj(jsontree.F("service", jsontree.Int(w.id)), jsontree.F("time", jsontree.Int(w.flow.now().Unix())), jsontree.F("severity", jsontree.Str("I")))
-		v.Fields = append(append(v.Fields, EventFields(&e)...), jsontree.F("text", jsontree.Str(e.Text())))
-		return []Event{{ID: NoEvent, Type: e.Type, JSON: v}}, nil
+		return []Event{w.unstored(&one.ServiceEvent{Type: one.EventGone})}, nil
 	}
 	if err := w.check(); err != nil {
 		return nil, err
 	}
+	vms := w.vms
+	w.vms = nil
 	news := eventsAfter(w.st, w.id, w.last)
 	if len(news) > 0 {
 		w.last = news[len(news)-1].ID
 	}
-	return news, nil
+	return append(vms, news...), nil
 }

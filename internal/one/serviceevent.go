@@ -15,8 +15,8 @@ type ServiceEvent struct {
 	Roles []string `json:"roles,omitempty"` // of EventRoles
 	By    string   `json:"by,omitempty"`    // the user who asked for it; "" when nobody did
 
-	State string `json:"state,omitempty"` // of EventState and EventRoles: the new one
-	Was   string `json:"was,omitempty"`   // of EventState: the one before
+	State string `json:"state,omitempty"` // of EventState, EventRoles and EventVM: the new one
+	Was   string `json:"was,omitempty"`   // of EventState and EventVM: the one before
 	// Cooldown is how long COOLDOWN lasts, seconds; of EventState into it.
 	Cooldown float64 `json:"cooldown,omitempty"`
 
@@ -47,6 +47,7 @@ const (
 	EventRefused   = "refused"     // the core refused something the service needed
 	EventFailed    = "failed"      // a role or the service failed
 	EventGone      = "gone"        // the service is gone; never stored
+	EventVM        = "vm"          // a VM came to rest in a state, good or bad; never stored
 	EventMessage   = "message"     // an entry from before events had types
 )
 
@@ -104,6 +105,8 @@ func (e *ServiceEvent) Text() string {
 		text = e.vms() + " told to end"
 	case EventVMsGone:
 		text = e.vms() + " gone"
+	case EventVM:
+		text = e.vms() + " is " + e.State
 	case EventGone:
 		return "gone"
 	default:

@@ -26,6 +26,7 @@ func TestServiceEventText(t *testing.T) {
 		{ServiceEvent{Type: EventVMsEnding, Role: "web", VMs: []int{7, 8}, Count: 2}, "VMs 7, 8 of web told to end"},
 		{ServiceEvent{Type: EventVMsGone, Role: "web", VMs: []int{7}, Count: 3}, "3 VMs of web gone"},
 		{ServiceEvent{Type: EventGone}, "gone"},
+		{ServiceEvent{Type: EventVM, Role: "web", Count: 1, VMs: []int{21}, Was: "BOOT", State: "RUNNING"}, "VM 21 of web is RUNNING"},
 		{ServiceEvent{Type: EventFailed, Role: "web"}, ""},
 	} {
 		if got := c.e.Text(); got != c.want {

@@ -60,6 +60,10 @@ func (m Machine) ending() bool {
 // bad tells whether a machine of a running service is a reason to warn.
 func (m Machine) bad() bool { return m.State == one.VMPoweroff || m.unknown() || m.failed() }
 
+// AtRest tells whether a machine is in a state that it stays in by itself, good or
+// bad: what somebody who watches the service wants to know.
+func (m Machine) AtRest() bool { return m.settled() || m.bad() }
+
 // settled tells whether a machine is in a state that it stays in, so that a
 // warning can be taken back.
 func (m Machine) settled() bool { return m.running() || m.resting() }
