@@ -92,7 +92,8 @@ func (s *Store) noteGrowth(rev int64) {
 	if rev < s.growAt {
 		return
 	}
-	s.growAt = max(rev, s.cfg.KeepRevisions) + s.cfg.KeepRevisions/4
+	// Each time etcd goes through all keys there are: not too often.
+	s.growAt = max(rev, s.cfg.KeepRevisions) + s.cfg.KeepRevisions
 	if rev > s.cfg.KeepRevisions {
 		select {
 		case s.grown <- rev:
