@@ -20,6 +20,7 @@ import (
 	"github.com/trifid-cloud/trifid/internal/auth"
 	"github.com/trifid-cloud/trifid/internal/cloud"
 	"github.com/trifid-cloud/trifid/internal/config"
+	"github.com/trifid-cloud/trifid/internal/logline"
 	"github.com/trifid-cloud/trifid/internal/onexml"
 	"github.com/trifid-cloud/trifid/internal/store"
 	"github.com/trifid-cloud/trifid/internal/tmpl"
@@ -68,7 +69,7 @@ type Gate struct {
 	noErase    map[string]bool // NAME and VECTOR/SUB that may not be erased, and VECTOR of these
 	noActions  map[string]bool // lower case
 
-	refused seldom // logged
+	refused logline.Seldom
 	tokens  tokenCache
 	docs    docCache
 	rates   rateLimit

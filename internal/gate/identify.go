@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"strings"
 	"sync/atomic"
-	"time"
 
 	"github.com/trifid-cloud/trifid/internal/auth"
 	"github.com/trifid-cloud/trifid/internal/cloud"
@@ -53,7 +52,7 @@ func (g *Gate) Identify(c Credentials) (Guest, error) {
 	st := g.cloud.View()
 	v, err := g.verify(st, c)
 	if err != nil {
-		if others, ok := g.refused.may(g.now()); ok {
+		if others, ok := g.refused.May(g.now()); ok {
 			g.log.Info("guest refused", "vm", clip(c.VMID), "from", c.From, "reason", err, "others", others)
 		}
 		return Guest{}, &Refusal{Status: http.StatusUnauthorized, Text: "Not authorized", Cause: err}
@@ -155,24 +154,6 @@ func ParseID(s string) int {
 		return -n
 	}
 	return n
-}
-
-// seldom bounds how often something is logged: guests decide how often it happens.
-type seldom struct{ second, count, left atomic.Int64 }
-
-// perSecond is how many lines of one sort are logged in a second.
-const perSecond = 5
-
-// may tells whether to log now, and how many were left out since the last time.
-func (s *seldom) may(now time.Time) (leftOut int64, ok bool) {
-	if second := now.Unix(); s.second.Swap(second) != second {
-		s.count.Store(0)
-	}
-	if s.count.Add(1) > perSecond {
-		s.left.Add(1)
-		return 0, false
-	}
-	return s.left.Swap(0), true
 }
 
 // lower turns the letters A to Z into small ones and leaves all else.

@@ -8,6 +8,8 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"github.com/trifid-cloud/trifid/internal/logline"
 )
 
 // Forwarder gives what doors accept to a gate on another machine, byte by byte.
@@ -15,6 +17,8 @@ type Forwarder struct {
 	// Dial connects to the gate.
 	Dial func(ctx context.Context) (net.Conn, error)
 	Log  *slog.Logger
+
+	unheard logline.Seldom
 }
 
 const (
@@ -62,7 +66,9 @@ func (f *Forwarder) forward(ctx context.Context, guest net.Conn) {
 	gate, err := f.Dial(dialing)
 	cancel()
 	if err != nil {
-		f.Log.Warn("the gate cannot be reached for a guest", "guest", guest.RemoteAddr().String(), "err", err)
+		if others, ok := f.unheard.May(time.Now()); ok && ctx.Err() == nil {
+			f.Log.Warn("the gate cannot be reached for a guest", "guest", guest.RemoteAddr().String(), "err", err, "others", others)
+		}
 		return
 	}
 	defer gate.Close()

@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/trifid-cloud/trifid/internal/gate"
+	"github.com/trifid-cloud/trifid/internal/logline"
 )
 
 // Options are what an API is built from.
@@ -38,6 +39,7 @@ type API struct {
 	routes  routes
 	bodies  budget
 	metrics *metrics
+	failed  logline.Seldom
 }
 
 var _ http.Handler = (*API)(nil)

@@ -143,7 +143,9 @@ func (q *request) refuse(err error) int {
 	switch {
 	case r.Status == http.StatusUnauthorized: // the gate has logged it
 	case r.Status >= http.StatusInternalServerError:
-		q.api.opts.Log.Warn("request failed", "method", q.Method, "path", q.URL.Path, "from", q.RemoteAddr, "status", r.Status, "err", cause(r))
+		if others, ok := q.api.failed.May(time.Now()); ok {
+			q.api.opts.Log.Warn("request failed", "method", q.Method, "path", q.URL.Path, "from", q.RemoteAddr, "status", r.Status, "err", cause(r), "others", others)
+		}
 	default:
 		q.api.opts.Log.Debug("request refused", "method", q.Method, "path", q.URL.Path, "from", q.RemoteAddr, "status", r.Status, "err", cause(r))
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/trifid-cloud/trifid/internal/gate"
 	"github.com/trifid-cloud/trifid/internal/one"
+	"github.com/trifid-cloud/trifid/internal/server/gateapi"
 	"github.com/trifid-cloud/trifid/internal/tmpl"
 )
 
@@ -199,6 +200,30 @@ func TestAudit(t *testing.T) {
 	}
 	if strings.Contains(text, "s3cret") || strings.Contains(text, "MISSING") || strings.Contains(text, creatorPassword) || strings.Contains(text, token(t, w.web0)) {
 		t.Errorf("the log says too much:\n%s", text)
+	}
+}
+
+// What a guest does wrong again and again does not fill the log.
+func TestFailuresAreSeldomLogged(t *testing.T) {
+	var log bytes.Buffer
+	var mu sync.Mutex
+	w := newWorld(t, settings{api: gateapi.Options{Log: slog.New(slog.NewTextHandler(writerFunc(func(b []byte) (int, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		return log.Write(b)
+	}), nil))}})
+	const asked = 200
+	began := time.Now()
+	for range asked {
+		if a := w.ask(w.lone, "PUT", "/vm", "A-B=1"); a.status != 500 {
+			t.Fatalf("%d %s", a.status, a.body)
+		}
+	}
+	most := 5 * (int(time.Since(began)/time.Second) + 2) // in each second that was begun
+	mu.Lock()
+	defer mu.Unlock()
+	if got := strings.Count(log.String(), "request failed"); got == 0 || got > most {
+		t.Errorf("%d lines for %d failures, want 1 to %d", got, asked, most)
 	}
 }
 
