@@ -16,7 +16,7 @@ import (
 func eventsVerb() verb {
 	return verb{
 		name: "events", short: "Show what happened to a service, and why", args: []arg{self("service")},
-		long:    "The server keeps the last hundred events of a service. With --follow those to come are shown as they happen, until the service is gone.",
+		long:    "The server keeps the last hundred events of a service. With --follow those to come are shown as they happen, and which VMs come to run or fail, until the service is gone.",
 		example: "events web\nevents web --follow\nevents web --json",
 		flags: func(f *pflag.FlagSet) {
 			boolean(f, "follow", "f", "go on with what happens from now on")

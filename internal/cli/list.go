@@ -17,7 +17,7 @@ import (
 func layoutFlags(f *pflag.FlagSet) {
 	text(f, "list", "l", "columns to show, separated by commas")
 	text(f, "listconf", "c", "a named list of columns: user")
-	text(f, "filter", "f", "rows to show: COLUMN=value and so on, separated by commas; =, !=, <, <=, >, >=, ~ (contains)")
+	text(f, "filter", "f", "rows to show: COLUMN=value and so on, separated by commas; =, !=, <, <=, >, >=, ~ (contains); a size without a unit is in MB")
 	text(f, "operator", "", "how filters combine: AND (default) or OR")
 	boolean(f, "csv", "", "write the table as CSV")
 	text(f, "csv-del", "", "delimiter of CSV, a comma by default")

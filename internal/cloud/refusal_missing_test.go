@@ -143,6 +143,7 @@ func TestMissing(t *testing.T) {
 		{one.KindSecGroup, "InstantiateVNTemplate with", func(w *world, who auth.Caller) error {
 			return second(w.InstantiateVNTemplate(w.ctx, who, 0, "", parsed(`SECURITY_GROUPS="999"`)))
 		}},
+		{one.KindNet, "RecoverVNet", func(w *world, who auth.Caller) error { return w.RecoverVNet(who, no, 1) }},
 		{one.KindNet, "DeleteVNet", func(w *world, who auth.Caller) error { return w.DeleteVNet(w.ctx, who, no) }},
 		{one.KindNet, "AddAR", func(w *world, who auth.Caller) error { return w.AddAR(w.ctx, who, no, x) }},
 		{one.KindNet, "RemoveAR", func(w *world, who auth.Caller) error { return w.RemoveAR(w.ctx, who, no, 0, true) }},

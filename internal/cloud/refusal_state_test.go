@@ -174,6 +174,8 @@ func TestRefusedRemovals(t *testing.T) {
 		refusal{"a cluster with a host", 0, func(w *world, who auth.Caller) error { return w.DeleteCluster(w.ctx, who, 100) }, errs.Action, cluster + "Cluster 100 is not empty, it contains 1 hosts."},
 		refusal{"a host with VMs", 0, func(w *world, who auth.Caller) error { return w.DeleteHost(w.ctx, who, 0) }, errs.Action, "Cannot delete host. Can not remove a host with running VMs"},
 		refusal{"a datastore with images", 0, func(w *world, who auth.Caller) error { return w.DeleteDatastore(w.ctx, who, 1) }, errs.Action, "Cannot delete datastore. Datastore 1 is not empty."},
+		refusal{"recovery of a network that is ready", 0, func(w *world, who auth.Caller) error { return w.RecoverVNet(who, 0, 3) }, errs.Action, "Could not perform 'recover retry' on VN 0, wrong state READY."},
+		refusal{"a recovery there is not", 0, func(w *world, who auth.Caller) error { return w.RecoverVNet(who, 0, 4) }, errs.Action, "Wrong recovery operation code"},
 		refusal{"a network with leases", 0, func(w *world, who auth.Caller) error { return w.DeleteVNet(w.ctx, who, 0) }, errs.Action, "Cannot delete virtual network. Can not remove a virtual network with leases in use"},
 		refusal{"a range with leases", 0, func(w *world, who auth.Caller) error { return w.RemoveAR(w.ctx, who, 0, 0, false) }, errs.Action, "Address Range has leases in use"},
 		refusal{"a range with reservations", 0, func(w *world, who auth.Caller) error { return w.RemoveAR(w.ctx, who, 0, 0, true) }, errs.Action, "Address Range has leases in use"},

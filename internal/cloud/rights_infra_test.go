@@ -2,6 +2,7 @@ package cloud
 
 import (
 	"github.com/trifid-cloud/trifid/internal/auth"
+	"github.com/trifid-cloud/trifid/internal/errs"
 	"github.com/trifid-cloud/trifid/internal/one"
 	"github.com/trifid-cloud/trifid/internal/store"
 )
@@ -52,6 +53,12 @@ func netRights() []right {
 		}},
 		{method: "UpdateVNet", may: "owner chief", needs: "MANAGE NET/#0", call: func(w *world, who auth.Caller) error {
 			return w.UpdateVNet(w.ctx, who, 0, parsed("A=b"), 1)
+		}},
+		{method: "RecoverVNet", may: "owner chief", needs: "MANAGE NET/#2", call: func(w *world, who auth.Caller) error {
+			if err := w.RecoverVNet(who, 2, 1); errs.KindOf(err) != errs.Action { // there is nothing to recover
+				return err
+			}
+			return nil
 		}},
 		{method: "DeleteVNet", may: "owner chief", needs: "MANAGE NET/#2", call: func(w *world, who auth.Caller) error { return w.DeleteVNet(w.ctx, who, 2) }},
 		{method: "AddAR", needs: "ADMIN NET/#0", call: func(w *world, who auth.Caller) error {

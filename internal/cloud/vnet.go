@@ -244,6 +244,25 @@ func (c *Cloud) DeleteVNet(ctx context.Context, who auth.Caller, id int) error {
 	})
 }
 
+// RecoverVNet performs one.vn.recover, which decides an operation that hangs: 0
+// failure, 1 success, 2 delete, 3 retry. Networks are made, changed and removed at
+// once here, so none ever does. Source: resources reference §6.1.
+func (c *Cloud) RecoverVNet(who auth.Caller, id, operation int) error {
+	word := map[int]string{0: "failure", 1: "success", 2: "delete", 3: "retry"}[operation]
+	if word == "" {
+		return errs.New(errs.Action, "Wrong recovery operation code").About(id)
+	}
+	st := c.store.View()
+	n, ok := st.VNets.Get(id)
+	if !ok {
+		return errs.NotFound(one.KindNet, id)
+	}
+	if err := c.allow(st, who, target(n), one.Manage); err != nil {
+		return err
+	}
+	return errs.New(errs.Action, "Could not perform 'recover %s' on VN %d, wrong state %s.", word, id, n.State).About(id)
+}
+
 // Hold takes an address out of use by hand. Source: resources reference §6.3.
 func (c *Cloud) Hold(ctx context.Context, who auth.Caller, id int, t *tmpl.Template) error {
 	return c.eachLease(ctx, who, id, t, "one.vn.hold", func(tx *store.Tx, n *one.VNet, a one.AR, i uint32) error {

@@ -1,7 +1,9 @@
 package render
 
 import (
+	"cmp"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 )
@@ -77,21 +79,23 @@ func splitCondition(expr string) (name, op, right string, ok bool) {
 	return "", "", "", false
 }
 
-// compare orders two values as numbers when both are, else as text.
+// compare orders two values, as numbers or sizes when that is asked for.
 func compare(left, op, right string) bool {
 	if op == "~" {
 		return strings.Contains(left, right)
 	}
 	order := strings.Compare(left, right)
-	a, errA := strconv.ParseFloat(strings.TrimSpace(left), 64)
-	b, errB := strconv.ParseFloat(strings.TrimSpace(right), 64)
-	if errA == nil && errB == nil {
-		order = 0
-		if a < b {
-			order = -1
-		} else if a > b {
-			order = 1
+	if b, sizeB, ok := number(right); ok {
+		a, sizeA, ok := number(left)
+		switch {
+		case !ok:
+			return op == "!=" // a dash where others have a number
+		case sizeA && !sizeB:
+			b *= 1 << 20 // MB, as MEMORY and SIZE in templates
+		case sizeB && !sizeA:
+			a *= 1 << 10 // a listing in kilobytes
 		}
+		order = cmp.Compare(a, b)
 	}
 	switch op {
 	case "=":
@@ -106,4 +110,18 @@ func compare(left, op, right string) bool {
 		return order > 0
 	}
 	return order >= 0
+}
+
+// number reads a number, or a size with its unit, in bytes.
+func number(s string) (n float64, size, ok bool) {
+	s = strings.ToUpper(strings.TrimSpace(s))
+	bare := strings.TrimSuffix(s, "B")
+	if bare != "" {
+		if i := strings.IndexByte(units, bare[len(bare)-1]); i >= 0 {
+			n, err := strconv.ParseFloat(bare[:len(bare)-1], 64)
+			return math.Ldexp(n, 10*(i+1)), true, err == nil
+		}
+	}
+	n, err := strconv.ParseFloat(s, 64)
+	return n, false, err == nil
 }

@@ -89,6 +89,34 @@ func TestTable(t *testing.T) {
 	golden(t, "tables.txt", all.String()+"== describe\n"+out.String())
 }
 
+// TestFilterSizes: sizes are ordered by what they mean, not by how they are written.
+func TestFilterSizes(t *testing.T) {
+	sizes := render.Table[string]{
+		Columns: []render.Column[string]{{Name: "MEM", Size: 6, Value: func(s string) string { return s }}},
+		Default: []string{"MEM"},
+	}
+	rows := []string{"64M", "256M", "2.3G", "1024M", "64T", "0K", "131072", "-"}
+	for _, c := range []struct{ filter, want string }{
+		{"MEM>100", "256M 2.3G 1024M 64T 131072"},
+		{"MEM>=1G", "2.3G 1024M 64T"},
+		{"MEM=1g", "1024M"},
+		{"MEM=1GB", "1024M"},
+		{"MEM=128M", "131072"},
+		{"MEM<65536K", "0K"},
+		{"MEM=-", "-"},
+		{"MEM~24", "1024M"},
+		{"MEM!=64M", "256M 2.3G 1024M 64T 0K 131072 -"},
+	} {
+		var out bytes.Buffer
+		if err := sizes.Print(render.NewScreen(&out, ""), rows, render.Layout{CSV: true, NoHeader: true, Filter: []string{c.filter}}); err != nil {
+			t.Errorf("%s: %v", c.filter, err)
+		}
+		if got := strings.Join(strings.Fields(out.String()), " "); got != c.want {
+			t.Errorf("%s: got %s, want %s", c.filter, got, c.want)
+		}
+	}
+}
+
 func TestTableRefuses(t *testing.T) {
 	for want, layout := range map[string]render.Layout{
 		"Column BOO not defined.":                                      {List: []string{"boo"}},

@@ -37,7 +37,9 @@ func vnetMethods() []method {
 		set(p+".reserve", "id i, template t", "USE NET (MANAGE NET for an existing reservation)", create(func(c *call) (int, error) {
 			return c.cloud.Reserve(c.ctx, c.who, c.int(1), c.template(2))
 		})),
-		missing(p+".recover", "id i, operation i", manage),
+		set(p+".recover", "id i, operation i", manage, change(func(c *call, id int) error {
+			return c.cloud.RecoverVNet(c.who, id, c.int(2))
+		})),
 		get("one.vnpool.info", paramsPool, "–", show(func(c *call) ([]byte, error) {
 			st, rows, err := c.cloud.VNetPool(c.who, c.query())
 			if err != nil {
