@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/trifid-cloud/trifid/internal/agentapi"
+	"github.com/trifid-cloud/trifid/internal/flow/reconcile"
 	"github.com/trifid-cloud/trifid/internal/one"
 	"github.com/trifid-cloud/trifid/internal/store"
 	"github.com/trifid-cloud/trifid/internal/tmpl"
@@ -12,14 +13,17 @@ import (
 
 // average returns the mean of an attribute over the running VMs of a role that
 // have it. Source: OneFlow reference §4.3.
-func (f *Flow) average(st *store.State, service int, role, attribute string) (float64, bool) {
+func (f *Flow) average(st *store.State, machines []reconcile.Machine, role, attribute string) (float64, bool) {
 	sum, n := 0.0, 0
-	for id := range st.ServiceVMs.Of(service) {
-		v, ok := st.VMs.Get(id)
-		if !ok || v.Role != role || !v.Running() {
+	for _, m := range machines {
+		if m.Role != role || !m.Running() {
 			continue
 		}
-		if x, ok := number(v, attribute, f.sample(id)); ok {
+		v, ok := st.VMs.Get(m.ID)
+		if !ok {
+			continue
+		}
+		if x, ok := number(v, attribute, f.sample(m.ID)); ok {
 			sum += x
 			n++
 		}

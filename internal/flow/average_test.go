@@ -54,7 +54,8 @@ func shown(t *testing.T, name string, vms []measured) (bool, string) {
 		}
 	})
 	f := &Flow{monitor: mon}
-	return expr.EvalElasticity(name+" > 50", func(attr string) (float64, bool) { return f.average(st.View(), 7, "web", attr) })
+	machines := machinesOf(st.View(), &one.Document{Meta: one.Meta{ID: 7}})
+	return expr.EvalElasticity(name+" > 50", func(attr string) (float64, bool) { return f.average(st.View(), machines, "web", attr) })
 }
 
 // TestAverage: which VMs count, and what becomes of their values.

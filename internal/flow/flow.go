@@ -132,14 +132,22 @@ func (f *Flow) factsOf(st *store.State, id int) (facts, bool, error) {
 func (f *Flow) input(x facts, evals reconcile.Evals, now time.Time) reconcile.Input {
 	in := reconcile.Input{
 		Spec: x.spec.spec, Service: x.svc, Nets: nets(x.st, x.spec.spec), Evals: evals, Settings: f.set, Now: now,
-		Average: func(role, attribute string) (float64, bool) { return f.average(x.st, x.svc.ID, role, attribute) },
 	}
-	for id := range x.st.ServiceVMs.Of(x.svc.ID) {
-		if v, ok := x.st.VMs.Get(id); ok {
-			in.Machines = append(in.Machines, machineOf(v, x.doc))
+	machines := machinesOf(x.st, x.doc)
+	in.Machines = machines
+	in.Average = func(role, attribute string) (float64, bool) { return f.average(x.st, machines, role, attribute) }
+	return in
+}
+
+// machinesOf returns the VMs of a service, ascending.
+func machinesOf(st *store.State, doc *one.Document) []reconcile.Machine {
+	var out []reconcile.Machine
+	for id := range st.ServiceVMs.Of(doc.ID) {
+		if v, ok := st.VMs.Get(id); ok {
+			out = append(out, machineOf(v, doc))
 		}
 	}
-	return in
+	return out
 }
 
 func machineOf(v *one.VM, doc *one.Document) reconcile.Machine {

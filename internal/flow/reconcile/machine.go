@@ -19,7 +19,8 @@ func (m Machine) failed() bool {
 	return false
 }
 
-func (m Machine) running() bool { return m.State == one.VMActive && m.LCM == one.LCMRunning }
+// Running tells whether a machine runs, as far as its host knows.
+func (m Machine) Running() bool { return m.State == one.VMActive && m.LCM == one.LCMRunning }
 
 func (m Machine) unknown() bool { return m.State == one.VMActive && m.LCM == one.LCMUnknown }
 
@@ -42,7 +43,7 @@ func (m Machine) up(gate bool) bool {
 	case gate:
 		return m.Ready
 	}
-	return m.running()
+	return m.Running()
 }
 
 // ending tells whether a machine is on its way out.
@@ -66,4 +67,4 @@ func (m Machine) AtRest() bool { return m.settled() || m.bad() }
 
 // settled tells whether a machine is in a state that it stays in, so that a
 // warning can be taken back.
-func (m Machine) settled() bool { return m.running() || m.resting() }
+func (m Machine) settled() bool { return m.Running() || m.resting() }

@@ -119,12 +119,12 @@ func hazards(w *world, t *rapid.T) map[string]func(*rapid.T) {
 			}
 		},
 		"lose": func(t *rapid.T) {
-			if m := any(t); m.running() {
+			if m := any(t); m.Running() {
 				m.LCM = one.LCMUnknown
 			}
 		},
 		"put aside": func(t *rapid.T) {
-			if m := any(t); m.running() {
+			if m := any(t); m.Running() {
 				m.State, m.LCM = rapid.SampledFrom([]one.VMState{one.VMStopped, one.VMSuspended, one.VMUndeployed}).Draw(t, "state"), one.LCMInit
 			}
 		},

@@ -82,7 +82,7 @@ func (w *world) input() Input {
 		Spec: s, Service: w.svc, Machines: slices.Clone(w.machines), Nets: w.nets, Evals: w.evals, Settings: w.settings, Now: w.now,
 		Average: func(role, attr string) (float64, bool) {
 			v, ok := w.averages[role+"/"+attr]
-			return v, ok && slices.ContainsFunc(w.machines, func(m Machine) bool { return m.Role == role && m.running() })
+			return v, ok && slices.ContainsFunc(w.machines, func(m Machine) bool { return m.Role == role && m.Running() })
 		},
 	}
 }
@@ -323,7 +323,7 @@ func (w *world) obey(d Do) {
 	case OpChown:
 		m.Stranger = false
 	case OpAct:
-		if m.running() {
+		if m.Running() {
 			m.State, m.LCM = one.VMPoweroff, one.LCMInit
 		}
 	}
@@ -332,7 +332,7 @@ func (w *world) obey(d Do) {
 // terminate ends a machine as the core does, from whatever state.
 func (w *world) terminate(m *Machine) {
 	switch {
-	case m.running() || m.unknown():
+	case m.Running() || m.unknown():
 		m.LCM = one.LCMShutdown
 	case m.resting():
 		m.State, m.LCM = one.VMActive, one.LCMEpilog

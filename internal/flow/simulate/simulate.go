@@ -223,7 +223,7 @@ func (s *simulation) moveVMs() {
 	moved := map[string]bool{}
 	s.vms = slices.DeleteFunc(s.vms, func(v vm) bool {
 		gone := !v.gone.IsZero() && !v.gone.After(s.now)
-		if gone && v.running() {
+		if gone && v.Running() {
 			s.running[v.Role]--
 			moved[v.Role] = true
 		}
@@ -241,8 +241,6 @@ func (s *simulation) moveVMs() {
 		s.touch(role, func(string) bool { return true })
 	}
 }
-
-func (v *vm) running() bool { return v.State == one.VMActive && v.LCM == one.LCMRunning }
 
 // apply does what a plan says.
 func (s *simulation) apply(plan *reconcile.Plan) error {
@@ -262,7 +260,7 @@ func (s *simulation) apply(plan *reconcile.Plan) error {
 			return fmt.Errorf("simulate: operation %d on VM %d was not expected", d.Op, d.VM)
 		}
 		v := &s.vms[i]
-		if v.running() { // it counts no more
+		if v.Running() { // it counts no more
 			s.running[v.Role]--
 			s.touch(v.Role, func(string) bool { return true })
 		}
