@@ -128,6 +128,9 @@ func tokenCreate(c *call) error {
 		return fmt.Errorf("keep token: %w", err)
 	}
 	c.out.Println(said)
+	if c.io.Getenv("TRIFID_DATA") != "" && c.io.Getenv("ONE_AUTH") == "" {
+		fmt.Fprintf(c.io.Err, "TRIFID_DATA still makes you oneadmin; to be %s: export ONE_AUTH=%s\n", name, path)
+	}
 	return nil
 }
 
