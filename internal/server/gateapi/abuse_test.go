@@ -2,7 +2,6 @@ package gateapi_test
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -19,7 +18,6 @@ import (
 
 	"github.com/trifid-cloud/trifid/internal/gate"
 	"github.com/trifid-cloud/trifid/internal/one"
-	"github.com/trifid-cloud/trifid/internal/server/gateapi"
 	"github.com/trifid-cloud/trifid/internal/server/httpd"
 )
 
@@ -286,13 +284,47 @@ func TestAbuse(t *testing.T) {
 	w.watchers(0)
 }
 
-// Bodies that arrive at the same time share what memory there is for them.
-func TestBodiesShareABudget(t *testing.T) {
-	w := newWorld(t, settings{api: gateapi.Options{MaxBody: 32 << 20}})
-	body := bytes.Repeat([]byte("x"), 12<<20) // more than the budget for all
-	a := w.ask(w.lone, "PUT", "/vm", "A="+string(body))
-	if a.status != 503 || a.header.Get("Retry-After") != "1" {
-		t.Errorf("%d %s", a.status, a.body)
+// Large bodies that arrive at the same time share what memory there is for them;
+// small ones go on.
+func TestLargeBodiesShareBuffers(t *testing.T) {
+	w := newWorld(t, settings{})
+	large := "A=" + strings.Repeat("x", 100<<10)
+	until := func(what string, status int) {
+		t.Helper()
+		for giveUp := time.Now().Add(patience); ; {
+			a := w.ask(w.lone, "PUT", "/vm", large)
+			if a.status == status {
+				if status == 503 && (a.header.Get("Retry-After") != "1" || a.body != "Too many large requests are being read") {
+					t.Errorf("%s: %q %v", what, a.body, a.header)
+				}
+				return
+			}
+			if time.Now().After(giveUp) {
+				t.Fatalf("%s: %d %s", what, a.status, a.body)
+			}
+		}
 	}
-	w.want("given back", w.ask(w.lone, "PUT", "/vm", "A="+string(body[:300<<10])), 200, "")
+	until("at first", 200)
+	var held []net.Conn
+	for range 8 { // each says that it has more to send
+		c, err := net.Dial("tcp", w.server.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		held = append(held, c)
+		if _, err := fmt.Fprintf(c, "PUT /vm HTTP/1.1\r\nHost: x\r\nX-ONEGATE-TOKEN: %s\r\nX-ONEGATE-VMID: %d\r\nContent-Length: 200000\r\n\r\n%s", token(t, w.other), w.other.ID, large); err != nil {
+			t.Fatal(err)
+		}
+	}
+	until("all buffers are held", 503)
+	w.want("a small one", w.ask(w.lone, "PUT", "/vm", "A=1"), 200, "")
+	for _, c := range held {
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	until("given back", 200)
+	w.want("all that may be", w.ask(w.lone, "PUT", "/vm", "# "+strings.Repeat("x", 1<<20-2)), 200, "")
+	w.want("one byte more", w.ask(w.lone, "PUT", "/vm", "# "+strings.Repeat("x", 1<<20-1)), 413, "The body is larger than 1048576 bytes")
 }

@@ -37,7 +37,7 @@ type API struct {
 	gate    *gate.Gate
 	opts    Options
 	routes  routes
-	bodies  budget
+	large   buffers // for bodies
 	metrics *metrics
 	failed  logline.Seldom
 }
@@ -58,8 +58,7 @@ func New(g *gate.Gate, o Options) *API {
 	if o.Heartbeat == 0 {
 		o.Heartbeat = 20 * time.Second
 	}
-	a := &API{gate: g, opts: o, routes: newRoutes(table)}
-	a.bodies.left.Store(maxBodies)
+	a := &API{gate: g, opts: o, routes: newRoutes(table), large: newBuffers(largeBodies, o.MaxBody+1)}
 	a.metrics = newMetrics(a.routes, g)
 	return a
 }

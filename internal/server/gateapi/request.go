@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"sync/atomic"
 
 	"github.com/trifid-cloud/trifid/internal/gate"
 	"github.com/trifid-cloud/trifid/internal/server/httpd"
@@ -173,14 +172,42 @@ func parts(body, boundary string) (map[string]string, error) {
 }
 
 // A body may have freeBody bytes whatever others hold, which is more than nearly
-// all have; what it has beyond that is taken from a budget of maxBodies for all.
+// all have; a larger one is read into one of largeBodies buffers for all.
 const (
-	freeBody  = 64 << 10
-	maxBodies = 8 << 20
-	firstBody = 4 << 10 // room before anything was read, if the request says it needs it
+	freeBody    = 64 << 10
+	largeBodies = 8
+	firstBody   = 4 << 10 // room before anything was read, if the request says it needs it
 )
 
-type budget struct{ left atomic.Int64 }
+// buffers are a few large buffers that are used again and again, so that those who
+// send much cost memory once. They are made when they are needed first.
+type buffers struct {
+	size int64
+	idle chan []byte // nil for one that was not made yet
+}
+
+func newBuffers(n int, size int64) buffers {
+	b := buffers{size, make(chan []byte, n)}
+	for range n {
+		b.idle <- nil
+	}
+	return b
+}
+
+// take returns an empty buffer, false if others have them all.
+func (b *buffers) take() ([]byte, bool) {
+	select {
+	case buf := <-b.idle:
+		if buf == nil {
+			buf = make([]byte, 0, b.size)
+		}
+		return buf, true
+	default:
+		return nil, false
+	}
+}
+
+func (b *buffers) give(buf []byte) { b.idle <- buf[:0] }
 
 // body reads the body of the request.
 func (q *request) body() (text string, err error) {
@@ -200,8 +227,6 @@ func (q *request) body() (text string, err error) {
 	if q.ContentLength > 0 {
 		size = min(q.ContentLength, firstBody)
 	}
-	var held int64
-	defer func() { q.api.bodies.left.Add(held) }()
 	buf, from := make([]byte, 0, size+1), httpd.Body(q.w, q.Request)
 	for {
 		n, err := from.Read(buf[len(buf):cap(buf)])
@@ -215,16 +240,16 @@ func (q *request) body() (text string, err error) {
 			return "", &gate.Refusal{Status: http.StatusBadRequest, Text: "The body cannot be read", Cause: err}
 		case len(buf) < cap(buf):
 			continue
+		case 2*cap(buf) <= freeBody:
+			buf = append(make([]byte, 0, 2*cap(buf)), buf...)
+			continue
 		}
-		room := 2 * int64(cap(buf))
-		if more := room - freeBody - held; more > 0 {
-			if q.api.bodies.left.Add(-more) < 0 {
-				q.api.bodies.left.Add(more)
-				return "", &gate.Refusal{Status: http.StatusServiceUnavailable, Text: "Too many large requests are being read", RetryAfter: retryBusy}
-			}
-			held += more
+		large, ok := q.api.large.take() // has room for more than may be
+		if !ok {
+			return "", &gate.Refusal{Status: http.StatusServiceUnavailable, Text: "Too many large requests are being read", RetryAfter: retryBusy}
 		}
-		buf = append(make([]byte, 0, room), buf...)
+		defer q.api.large.give(large)
+		buf = append(large, buf...)
 	}
 }
 
