@@ -79,7 +79,6 @@ func (c *Cloud) SetHostStatus(ctx context.Context, who auth.Caller, id, status i
 			return err
 		}
 		n := *h
-		n.PrevState = h.State
 		switch status {
 		case HostEnable:
 			if h.State == one.HostMonitored {

@@ -30,7 +30,7 @@ func (c *Cloud) TakeFacts(tx *store.Tx, host int, f agentapi.Facts) error {
 	}
 	n.TotalCPU, n.TotalMem = f.CPU, f.MemoryKB
 	if h.State == one.HostInit || h.State == one.HostError {
-		n.PrevState, n.State = h.State, one.HostMonitored
+		n.State = one.HostMonitored
 	}
 	tx.PutHost(withReserved(&tx.State, &n))
 	return nil
@@ -46,7 +46,7 @@ func (c *Cloud) LoseHost(tx *store.Tx, host int) error {
 		return nil
 	}
 	n := *h
-	n.PrevState, n.State = h.State, one.HostError
+	n.State = one.HostError
 	n.Template = h.Template.With("ERROR", "the host's agent does not answer")
 	tx.PutHost(&n)
 	return nil

@@ -64,14 +64,10 @@ func number(v *one.VM, name string, sample agentapi.VMSample) (float64, bool) {
 		return float64(v.GID), true
 	case "LAST_POLL":
 		return float64(sample.Time), true
-	case "STATE":
+	case "STATE", "PREV_STATE":
 		return float64(v.State), true
-	case "LCM_STATE":
+	case "LCM_STATE", "PREV_LCM_STATE":
 		return float64(v.LCM), true
-	case "PREV_STATE":
-		return float64(v.PrevState), true
-	case "PREV_LCM_STATE":
-		return float64(v.PrevLCM), true
 	case "RESCHED":
 		if v.Resched {
 			return 1, true

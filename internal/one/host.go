@@ -8,7 +8,6 @@ type Host struct {
 	ID           int
 	Name         string
 	State        HostState
-	PrevState    HostState
 	IMMad, VMMad string
 	ClusterID    int
 	// TotalCPU (hundredths of a core) and TotalMem (KB) are what the agent saw.

@@ -10,7 +10,6 @@ type VNet struct {
 	Bridge         string
 	BridgeType     string
 	State          VNetState
-	PrevState      VNetState
 	ParentID       int // network this one is a reservation of, -1 for none
 	VNMad          string
 	PhyDev         string

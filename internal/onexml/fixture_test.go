@@ -103,10 +103,10 @@ func fill(t testing.TB, tx *store.Tx) {
 	fillIdentity(t, tx)
 	tx.PutCluster(&one.Cluster{ID: 0, Name: "default", Template: parse(t, `RESERVED_CPU="" RESERVED_MEM=""`)})
 	tx.PutHost(&one.Host{
-		ID: 0, Name: "edge1", State: one.HostMonitored, PrevState: one.HostMonitored, IMMad: "kvm", VMMad: "kvm", TotalCPU: 800,
+		ID: 0, Name: "edge1", State: one.HostMonitored, IMMad: "kvm", VMMad: "kvm", TotalCPU: 800,
 		TotalMem: 16384000, MaxCPU: 800, MaxMem: 16384000, Template: parse(t, `ARCH="x86_64" IM_MAD="kvm" RESERVED_CPU="" RESERVED_MEM="" VM_MAD="kvm"`),
 	})
-	tx.PutHost(&one.Host{ID: 1, Name: "edge2", State: one.HostError, PrevState: one.HostInit, IMMad: "dummy", VMMad: "dummy"})
+	tx.PutHost(&one.Host{ID: 1, Name: "edge2", State: one.HostError, IMMad: "dummy", VMMad: "dummy"})
 	for id, name := range []string{"system", "default", "files"} {
 		typ := []one.DatastoreType{one.DSSystem, one.DSImage, one.DSFile}[id]
 		tx.PutDatastore(&one.Datastore{
@@ -186,7 +186,7 @@ func fillImages(t testing.TB, tx *store.Tx) {
 func fillNets(t testing.TB, tx *store.Tx) {
 	mac, _ := one.ParseMAC("02:00:0a:00:00:0a")
 	tx.PutVNet(&one.VNet{
-		Meta: meta(0, 0, "private"), ClusterIDs: []int{0}, Bridge: "br0", BridgeType: "linux", State: one.VNetReady, PrevState: one.VNetReady, ParentID: -1,
+		Meta: meta(0, 0, "private"), ClusterIDs: []int{0}, Bridge: "br0", BridgeType: "linux", State: one.VNetReady, ParentID: -1,
 		VNMad: "802.1Q", PhyDev: "eth1", VLANID: "50", NextAR: 2,
 		Template: parse(t, `DNS="10.0.0.1" GATEWAY="10.0.0.1" SECURITY_GROUPS="0"`),
 		ARs: []one.AR{

@@ -24,7 +24,7 @@ func (d *Docs) host(dst []byte, h *one.Host, listed bool) []byte {
 	dst = num(dst, "ID", h.ID)
 	dst = bare(dst, "NAME", h.Name)
 	dst = num(dst, "STATE", h.State)
-	dst = num(dst, "PREV_STATE", h.PrevState)
+	dst = num(dst, "PREV_STATE", h.State) // see vm
 	dst = cdata(dst, "IM_MAD", h.IMMad)
 	dst = cdata(dst, "VM_MAD", h.VMMad)
 	dst = num(dst, "CLUSTER_ID", h.ClusterID)

@@ -7,7 +7,7 @@ import (
 	"github.com/trifid-cloud/trifid/internal/tmpl"
 )
 
-// AppendVM appends the full document of a VM. Source: XML-RPC reference §8.1.
+// AppendVM appends the full document of a VM. Source: XML-RPC reference §8.1 (its example).
 func (d *Docs) AppendVM(dst []byte, v *one.VM) []byte { return d.vm(dst, v, v.History, true) }
 
 // AppendVMExtended appends a VM as infoextended lists it: in full, but of the
@@ -27,8 +27,10 @@ func (d *Docs) vm(dst []byte, v *one.VM, records []*one.History, actions bool) [
 	dst = num(dst, "LAST_POLL", sample.Time)
 	dst = num(dst, "STATE", v.State)
 	dst = num(dst, "LCM_STATE", v.LCM)
-	dst = num(dst, "PREV_STATE", v.PrevState)
-	dst = num(dst, "PREV_LCM_STATE", v.PrevLCM)
+	// The original puts the state there that its hooks were last told of, which is
+	// the present one as soon as they were. Source: XML-RPC reference §8.1 (its example).
+	dst = num(dst, "PREV_STATE", v.State)
+	dst = num(dst, "PREV_LCM_STATE", v.LCM)
 	dst = flag(dst, "RESCHED", v.Resched)
 	dst = num(dst, "STIME", v.STime)
 	dst = num(dst, "ETIME", v.ETime)
@@ -76,7 +78,7 @@ func (d *Docs) scheduled(vm int) []one.SchedAction {
 }
 
 // schedAction appends a scheduled action of a VM: plain text throughout.
-// Source: XML-RPC reference §8.1.2.
+// Source: XML-RPC reference §8.1 (its example).2.
 func schedAction(dst []byte, vm int, a *one.SchedAction) []byte {
 	dst = open(dst, "SCHED_ACTION")
 	dst = num(dst, "ID", a.ID)

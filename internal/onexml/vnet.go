@@ -34,7 +34,7 @@ func (d *Docs) vnet(dst []byte, n *one.VNet, ar func([]byte, *one.AR) []byte) []
 	dst = cdata(dst, "BRIDGE", n.Bridge)
 	dst = cdata(dst, "BRIDGE_TYPE", n.BridgeType)
 	dst = cdataNum(dst, "STATE", n.State)
-	dst = cdataNum(dst, "PREV_STATE", n.PrevState)
+	dst = cdataNum(dst, "PREV_STATE", n.State) // see vm
 	parent := ""
 	if n.ParentID >= 0 {
 		parent = strconv.Itoa(n.ParentID)
