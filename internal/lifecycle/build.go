@@ -12,8 +12,9 @@ import (
 	"github.com/trifid-cloud/trifid/internal/tmpl"
 )
 
-// machineOf puts together what an agent must know of a VM, secrets in clear.
-func (c *Controller) machineOf(st *store.State, v *one.VM) (*agentapi.Machine, error) {
+// machineOf puts together what an agent must know of a VM for an operation, secrets
+// in clear.
+func (c *Controller) machineOf(st *store.State, v *one.VM, op agentapi.Op) (*agentapi.Machine, error) {
 	last := v.LastRecord()
 	if last == nil {
 		return nil, fmt.Errorf("VM %d is on no host", v.ID)
@@ -35,7 +36,7 @@ func (c *Controller) machineOf(st *store.State, v *one.VM) (*agentapi.Machine, e
 	if vars == nil {
 		return m, nil
 	}
-	ctx, err := contextOf(st, v, vars)
+	ctx, err := contextOf(st, v, vars, op)
 	if err != nil {
 		return nil, err
 	}
@@ -43,14 +44,21 @@ func (c *Controller) machineOf(st *store.State, v *one.VM) (*agentapi.Machine, e
 	return m, nil
 }
 
-// contextOf returns the content of the context disk, with the token if the VM
-// wants one. Source: OneGate reference §2 and §5.2.
-func contextOf(st *store.State, v *one.VM, vars tmpl.Vector) (*agentapi.Context, error) {
+// contextOf returns the context disk: for operations that write it with its
+// content, the token included if the VM wants one. The others do not fail for what
+// the content lacks: a VM that could not boot can be ended. Source: OneGate
+// reference §2 and §5.2.
+func contextOf(st *store.State, v *one.VM, vars tmpl.Vector, op agentapi.Op) (*agentapi.Context, error) {
 	id, err := strconv.Atoi(vars.Get("DISK_ID"))
 	if err != nil {
 		return nil, fmt.Errorf("CONTEXT of VM %d has no DISK_ID", v.ID)
 	}
 	x := &agentapi.Context{DiskID: id, Target: vars.Get("TARGET"), Vars: vars, Time: v.STime}
+	switch op {
+	case agentapi.OpStart, agentapi.OpRestore, agentapi.OpContext, agentapi.OpAttachNIC, agentapi.OpDetachNIC:
+	default:
+		return x, nil
+	}
 	sources, err := contextdisk.Sources(vars)
 	if err != nil {
 		return nil, err
@@ -61,6 +69,13 @@ func contextOf(st *store.State, v *one.VM, vars tmpl.Vector) (*agentapi.Context,
 	if !vars.Bool("TOKEN") {
 		return x, nil
 	}
+	x.Token, err = tokenOf(st, v)
+	return x, err
+}
+
+// tokenOf makes the token of a VM with the password of who created it or, if that
+// user is gone, of its owner.
+func tokenOf(st *store.State, v *one.VM) (string, error) {
 	creator, err := strconv.Atoi(v.Template.Get("CREATED_BY"))
 	if err != nil {
 		creator = v.UID
@@ -74,10 +89,11 @@ func contextOf(st *store.State, v *one.VM, vars tmpl.Vector) (*agentapi.Context,
 		password = u.Template.Get("TOKEN_PASSWORD")
 	}
 	if password == "" {
-		return nil, fmt.Errorf("Cannot generate OneGate token: TOKEN_PASSWORD not set in the user template.")
+		return "", fmt.Errorf("Cannot generate OneGate token: TOKEN_PASSWORD not set in the user template.")
 	}
-	if x.Token, err = gatetoken.New(password, v.ID, v.STime); err != nil {
-		return nil, fmt.Errorf("Cannot generate OneGate token: %w", err)
+	token, err := gatetoken.New(password, v.ID, v.STime)
+	if err != nil {
+		return "", fmt.Errorf("Cannot generate OneGate token: %w", err)
 	}
-	return x, nil
+	return token, nil
 }

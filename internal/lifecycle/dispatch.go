@@ -95,13 +95,14 @@ func (c *Controller) dispatchVM(t *term, st *store.State, v *one.VM) {
 		as.Template, nic = machine.Plugged(v)
 		sent = &as
 	}
-	m, err := c.machineOf(st, sent)
+	op := step.For(v)
+	m, err := c.machineOf(st, sent, op)
 	if err != nil {
 		// It cannot be done whoever tries: the step has failed.
 		t.intake.Put(intake{link: l, result: &agentapi.Result{StepID: id, Error: err.Error()}})
 		return
 	}
-	s := agentapi.Step{StepID: id, Op: step.For(v), Timeout: step.Timeout.Milliseconds(), Machine: m, NIC: nic}
+	s := agentapi.Step{StepID: id, Op: op, Timeout: step.Timeout.Milliseconds(), Machine: m, NIC: nic}
 	if err := l.down.Run(l.ctx, s); err != nil {
 		// The link is gone; the next one begins by sending what is wanted.
 		c.forget(t, agentapi.SubjectVM, v.ID)

@@ -55,7 +55,7 @@ func (c *Controller) ask(t *term) func([]*store.OutboxRecord) error {
 				c.Log.Warn("operation not asked: the host is not connected", "vm", r.ID, "op", r.Text)
 				continue
 			}
-			m, err := c.machineOf(st, v)
+			m, err := c.machineOf(st, v, agentapi.Op(r.Text))
 			if err != nil {
 				c.Log.Warn("operation not asked", "vm", r.ID, "op", r.Text, "err", err)
 				continue
