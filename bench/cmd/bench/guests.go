@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"github.com/trifid-cloud/trifid/bench/figures"
@@ -25,36 +26,49 @@ func (b *bench) guests(ctx context.Context) (err error) {
 	if b.quick {
 		length = b.each
 	}
+	page, err := fetch(ctx, server, guests[0])
+	if err != nil {
+		return err
+	}
+	bare, err := target.StartHandler(ctx, b.dir, page)
+	if err != nil {
+		return err
+	}
+	defer end(&err, bare)
 	rate := float64(len(guests)) / interval.Seconds()
 	t := figures.NewTable(fmt.Sprintf("%d guests push a changed value every %v", len(guests), interval),
-		fmt.Sprintf("%.0f PUT /vm a second, evenly, each over a fresh connection.", rate),
+		fmt.Sprintf("%.0f PUT /vm a second, evenly, each over a fresh connection. The peer is a bare net/http handler that takes the same requests.", rate),
 		[]string{"load"}, "server, cores", "server CPU, µs per PUT", "p50, ms", "p99, ms", "p99.9, ms", "client, cores", "others, cores")
 	row := t.Row("PUT /vm").Aim(0, figures.Below(0.3))
+	peer := t.Row("a bare handler")
 	idle := t.Row("idle")
 	puts, value := all(server, guests, putRequest), 0
+	push := func(row *figures.Row, p *target.Process, addr netip.AddrPort) error {
+		m, err := target.NewMeter(p)
+		if err != nil {
+			return err
+		}
+		r, err := load.Run(ctx, load.Config{Addr: addr, Conns: 256, Fresh: true, Duration: length, Rate: rate, Next: changes(puts, &value)})
+		if err != nil {
+			return err
+		}
+		spent, err := m.Read()
+		if err != nil {
+			return err
+		}
+		row.Run(spent.Target, perRequest(spent.CPU, r.Requests), ms(r.Percentile(0.5)), ms(r.Percentile(0.99)), ms(r.Percentile(0.999)), spent.Client, spent.Others)
+		return r.Err()
+	}
 	for range b.runs {
 		spent, err := spentIdle(ctx, server, min(length, 10*time.Second))
 		if err != nil {
 			return err
 		}
 		idle.Run(spent.Target, figures.None(), figures.None(), figures.None(), figures.None(), spent.Client, spent.Others)
-		err = profiled(server, "guests", func() error {
-			m, err := target.NewMeter(server.Process)
-			if err != nil {
-				return err
-			}
-			r, err := load.Run(ctx, load.Config{Addr: server.Gate, Conns: 256, Fresh: true, Duration: length, Rate: rate, Next: changes(puts, &value)})
-			if err != nil {
-				return err
-			}
-			spent, err := m.Read()
-			if err != nil {
-				return err
-			}
-			row.Run(spent.Target, perRequest(spent.CPU, r.Requests), ms(r.Percentile(0.5)), ms(r.Percentile(0.99)), ms(r.Percentile(0.999)), spent.Client, spent.Others)
-			return r.Err()
-		})
-		if err != nil {
+		if err := push(peer, bare.Process, bare.Addr); err != nil {
+			return err
+		}
+		if err := profiled(server, "guests", func() error { return push(row, server.Process, server.Gate) }); err != nil {
 			return err
 		}
 	}
