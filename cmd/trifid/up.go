@@ -119,7 +119,6 @@ func serve(cmd *cobra.Command, f serverFlags, withAgent bool) error {
 	if err != nil {
 		return err
 	}
-	daemon.TuneCollector()
 	err = daemon.Run(cmd.Context(), daemon.Options{Config: c, Version: version, Agent: withAgent, Log: log, Out: cmd.OutOrStdout()})
 	return errors.Join(err, lines.Close())
 }

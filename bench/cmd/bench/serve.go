@@ -64,7 +64,6 @@ func serve(ctx context.Context, args []string) error {
 	p := &profiler{dir: *profiles}
 	go p.run(os.Stdin) // ends with the process
 	log, lines := logline.New(c.Log, os.Stderr)
-	daemon.TuneCollector()
 	err = daemon.Run(ctx, daemon.Options{Config: c, Version: "bench", Agent: true, Log: log, Out: os.Stdout})
 	return errors.Join(err, lines.Close())
 }
