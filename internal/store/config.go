@@ -44,7 +44,8 @@ type Config struct {
 	CommitTimeout time.Duration
 	// RequestRetention is how long the results of UpdateOnce are kept; default 15 min.
 	RequestRetention time.Duration
-	// KeepRevisions is how much history etcd keeps for watches; default 10 000.
+	// KeepRevisions is how much history etcd keeps for watches, once to twice as
+	// much, but less where it is large; default 10 000.
 	KeepRevisions int64
 	// FeedCommits and FeedBytes bound how far a feed may lag behind before it has
 	// to start over, the latter by what lagging keeps in memory, about; defaults

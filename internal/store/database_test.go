@@ -41,8 +41,8 @@ func TestCompactHistory(t *testing.T) {
 		}
 		return err == errCompacted
 	}
-	eventually(t, "old revisions are gone", func() bool { return gone(s.View().Revision - 30) })
-	if gone(s.View().Revision - 10) {
+	eventually(t, "old revisions are gone", func() bool { return gone(s.View().Revision - 41) })
+	if gone(s.View().Revision - 19) {
 		t.Error("young revisions are gone")
 	}
 }

@@ -95,12 +95,18 @@ func lockDir(dir string) (*os.File, error) {
 	return f, nil
 }
 
+// raftEntries is how many entries of its log etcd keeps in memory, and half as
+// many again. An entry is a whole batch: with etcd's own 10,000, and large values
+// that often change, they were gigabytes.
+const raftEntries = 1000
+
 // embedConfig translates the configuration for etcd.
 func embedConfig(cfg Config) (*embed.Config, error) {
 	ec := embed.NewConfig()
 	ec.Name, ec.Dir = cfg.Name, filepath.Join(cfg.Dir, "etcd")
 	ec.TickMs, ec.ElectionMs = uint(cfg.Tick.Milliseconds()), uint(10*cfg.Tick.Milliseconds())
 	ec.QuotaBackendBytes = cfg.Quota
+	ec.SnapshotCount, ec.SnapshotCatchUpEntries = raftEntries, raftEntries/2
 	ec.MaxTxnOps = maxTxnOps
 	ec.UnsafeNoFsync = cfg.UnsafeNoFsync
 	ec.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zapLogger(cfg.Logger))

@@ -76,8 +76,8 @@ func (s *Store) migrate(ctx context.Context, _ Term) error {
 func (s *Store) compactHistory(ctx context.Context, _ Term) error {
 	for {
 		select {
-		case rev := <-s.grown:
-			if err := s.log.compact(ctx, rev-s.cfg.KeepRevisions); err != nil {
+		case rev := <-s.outdated:
+			if err := s.log.compact(ctx, rev); err != nil {
 				return err
 			}
 		case <-ctx.Done():
@@ -86,18 +86,31 @@ func (s *Store) compactHistory(ctx context.Context, _ Term) error {
 	}
 }
 
-// noteGrowth tells compactHistory when enough revisions have come; only the run
-// goroutine calls it.
-func (s *Store) noteGrowth(rev int64) {
-	if rev < s.growAt {
+// keepBytes bounds the stretch of history that KeepRevisions may be.
+const keepBytes = 64 << 20
+
+// stretch is the piece of history that is being written: a number of revisions or
+// of bytes, whichever is full first. Only the run goroutine uses it.
+type stretch struct {
+	began int64 // its first revision, 0 before anything was written
+	bytes int
+}
+
+// noteGrowth tells compactHistory when a stretch is full: the one before it is
+// kept, what is older goes. Each time etcd goes through all keys there are, so
+// that stretches are long.
+func (s *Store) noteGrowth(rev int64, bytes int) {
+	now := &s.stretch
+	if now.began == 0 {
+		now.began = rev
+	}
+	now.bytes += bytes
+	if rev-now.began < s.cfg.KeepRevisions && now.bytes < keepBytes {
 		return
 	}
-	// Each time etcd goes through all keys there are: not too often.
-	s.growAt = max(rev, s.cfg.KeepRevisions) + s.cfg.KeepRevisions
-	if rev > s.cfg.KeepRevisions {
-		select {
-		case s.grown <- rev:
-		default:
-		}
+	select {
+	case s.outdated <- now.began:
+	default: // it is still at the last one; the next goes further
 	}
+	*now = stretch{began: rev}
 }

@@ -26,9 +26,9 @@ type Store struct {
 	view     atomic.Pointer[State]
 	hist     history // only the run goroutine appends
 	standing atomic.Pointer[standing]
-	format   format // as stored; only the run goroutine
-	grown    chan int64
-	growAt   int64 // only the run goroutine
+	format   format     // as stored; only the run goroutine
+	outdated chan int64 // the revision before which history may go
+	stretch  stretch    // of history that is being written
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -66,7 +66,7 @@ func open(ctx context.Context, cfg Config, cs *codecs) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{cfg: cfg, codecs: cs, logger: cfg.Logger.With("component", "store"), stats: newStats(), closed: make(chan struct{}), grown: make(chan int64, 1)}
+	s := &Store{cfg: cfg, codecs: cs, logger: cfg.Logger.With("component", "store"), stats: newStats(), closed: make(chan struct{}), outdated: make(chan int64, 1)}
 	s.hist.maxCount, s.hist.maxBytes = cfg.FeedCommits, cfg.FeedBytes
 	s.standing.Store(&standing{changed: make(chan struct{})})
 	if s.log, err = openLog(ctx, cfg); err != nil {

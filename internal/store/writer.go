@@ -177,7 +177,7 @@ func (w *writer) commit(term context.Context, b *batch) error {
 		st := *b.end
 		st.Revision = rev
 		s.publish(&st, b.changes, b.size)
-		s.noteGrowth(rev)
+		s.noteGrowth(rev, b.size)
 	case errors.Is(err, errOvertaken), errors.Is(err, errNotWritten):
 		b.err = s.notLeading()
 	default:
