@@ -36,13 +36,13 @@ func (s *Store) Consume(ctx context.Context, topic string, gather time.Duration,
 			if err != nil {
 				return err
 			}
-			if gather > 0 && len(st.OutboxAfter(topic, 0, consumeBatch)) < consumeBatch {
+			records := st.OutboxAfter(topic, 0, consumeBatch)
+			if gather > 0 && len(records) < consumeBatch {
 				if err := wait(ctx, gather); err != nil {
 					return err
 				}
-				st = s.View()
+				records = s.View().OutboxAfter(topic, 0, consumeBatch)
 			}
-			records := st.OutboxAfter(topic, 0, consumeBatch)
 			if err := f(records); err != nil {
 				s.logger.Warn("consuming the outbox failed, trying again", "topic", topic, "records", len(records), "error", err)
 				if err := wait(ctx, delay); err != nil {
