@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/trifid-cloud/trifid/internal/cli"
+	"github.com/trifid-cloud/trifid/internal/golden"
 )
 
 // until is what a command prints; it interrupts the command after a text.
@@ -83,8 +84,8 @@ func TestFollowAgain(t *testing.T) {
 // The picture and the page of a simulation stand by themselves.
 func TestSimulationFiles(t *testing.T) {
 	s := newStage(t)
-	for flag, golden := range map[string]string{"--svg": "simulate.svg", "--html": "simulate.html"} {
-		path := filepath.Join(t.TempDir(), golden)
+	for flag, name := range map[string]string{"--svg": "simulate.svg", "--html": "simulate.html"} {
+		path := filepath.Join(t.TempDir(), name)
 		var out, said bytes.Buffer
 		code := cli.Run(t.Context(), "oneflow-template", []string{"simulate", "3", "testdata/files/load.csv", flag, path}, cli.IO{
 			Out: &out, Err: &said, Getenv: func(name string) string { return s.env[name] },
@@ -96,22 +97,10 @@ func TestSimulationFiles(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		file := filepath.Join("testdata", golden)
-		if *update {
-			if err := os.WriteFile(file, got, 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-		want, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !bytes.Equal(got, want) {
-			t.Errorf("%s: got\n%s", golden, got)
-		}
+		golden.Check(t, filepath.Join("testdata", name), string(got))
 		for _, far := range []string{"<script", "href", "src=", "url(", "@import"} {
 			if bytes.Contains(got, []byte(far)) {
-				t.Errorf("%s refers to something outside: %s", golden, far)
+				t.Errorf("%s refers to something outside: %s", name, far)
 			}
 		}
 	}

@@ -3,7 +3,6 @@ package cli_test
 import (
 	"bytes"
 	"context"
-	"flag"
 	"fmt"
 	"io"
 	"maps"
@@ -14,9 +13,8 @@ import (
 	"time"
 
 	"github.com/trifid-cloud/trifid/internal/cli"
+	"github.com/trifid-cloud/trifid/internal/golden"
 )
-
-var update = flag.Bool("update", false, "rewrite the transcripts")
 
 // The transcripts in testdata/*.txt are commands and what they do. A line that
 // begins with "$ " is a command, perhaps with "< file" for its standard input;
@@ -36,13 +34,7 @@ func TestTranscripts(t *testing.T) {
 				t.Fatal(err)
 			}
 			got := replay(t, string(text))
-			if *update {
-				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-				return
-			}
-			compare(t, got, string(text))
+			compare(t, got, golden.Want(t, file, got))
 		})
 	}
 }

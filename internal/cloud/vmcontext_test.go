@@ -2,20 +2,17 @@ package cloud
 
 import (
 	"encoding/base64"
-	"flag"
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 
 	"github.com/trifid-cloud/trifid/internal/auth"
 	"github.com/trifid-cloud/trifid/internal/contextdisk"
+	"github.com/trifid-cloud/trifid/internal/golden"
 	"github.com/trifid-cloud/trifid/internal/one"
 	"github.com/trifid-cloud/trifid/internal/store"
 	"github.com/trifid-cloud/trifid/internal/tmpl"
 )
-
-var updateGolden = flag.Bool("update", false, "write the golden files anew")
 
 const testEndpoint = "http://192.0.2.1:5030"
 
@@ -218,19 +215,7 @@ exit", START_SCRIPT_BASE64="ZXhpdAo="]`), true)
 	if err != nil {
 		t.Fatal(err)
 	}
-	const golden = "testdata/context.sh"
-	if *updateGolden {
-		if err := os.WriteFile(golden, got, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(golden)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if string(got) != string(want) {
-		t.Errorf("got\n%s\nwant\n%s", got, want)
-	}
+	golden.Check(t, "testdata/context.sh", string(got))
 }
 
 // A NIC whose network the scheduler chooses has its variables once it has.

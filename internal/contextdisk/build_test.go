@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
-	"flag"
 	"io"
 	"io/fs"
 	"os"
@@ -14,10 +13,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/trifid-cloud/trifid/internal/golden"
 	"github.com/trifid-cloud/trifid/internal/tmpl"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files")
 
 var stamp = time.Unix(1700000000, 0)
 
@@ -40,19 +38,7 @@ func TestScriptGolden(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const golden = "testdata/context.sh"
-	if *update {
-		if err := os.WriteFile(golden, got, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(golden)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(got, want) {
-		t.Errorf("context.sh:\n%s\nwant:\n%s", got, want)
-	}
+	golden.Check(t, "testdata/context.sh", string(got))
 }
 
 // What guests do with the file is source it: a shell must read the values back.

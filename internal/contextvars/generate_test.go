@@ -2,18 +2,15 @@ package contextvars
 
 import (
 	"errors"
-	"flag"
 	"fmt"
-	"os"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/trifid-cloud/trifid/internal/golden"
 	"github.com/trifid-cloud/trifid/internal/tmpl"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files")
 
 const endpoint = "http://169.254.16.9:5030"
 
@@ -47,19 +44,7 @@ func TestGenerateGolden(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		golden := "testdata/" + name + ".golden"
-		if *update {
-			if err := os.WriteFile(golden, []byte(lines(got)), 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-		want, err := os.ReadFile(golden)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if lines(got) != string(want) {
-			t.Errorf("%s: got\n%s\nwant\n%s", name, lines(got), want)
-		}
+		golden.Check(t, "testdata/"+name+".golden", lines(got))
 		again, err := Generate(got, c.vm, endpoint)
 		if err != nil || !reflect.DeepEqual(again, got) {
 			t.Errorf("%s: a second run changes it: %v", name, err)

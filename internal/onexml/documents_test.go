@@ -4,10 +4,8 @@ import (
 	"bytes"
 	"encoding/xml"
 	"errors"
-	"flag"
 	"io"
 	"iter"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -15,13 +13,12 @@ import (
 	"testing"
 
 	"github.com/trifid-cloud/trifid/internal/agentapi"
+	"github.com/trifid-cloud/trifid/internal/golden"
 	"github.com/trifid-cloud/trifid/internal/one"
 	"github.com/trifid-cloud/trifid/internal/onexml"
 	"github.com/trifid-cloud/trifid/internal/store"
 	"github.com/trifid-cloud/trifid/internal/tmpl"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files")
 
 // document is one document of the fixture: its name is the golden file's, schema
 // the XSD it must be valid against, "" for none.
@@ -127,18 +124,8 @@ func TestGolden(t *testing.T) {
 	for _, doc := range documents(t) {
 		path := filepath.Join("testdata", doc.name+".xml")
 		got := lines.Replace(string(doc.text)) + "\n"
-		if *update {
-			if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-				t.Fatal(err)
-			}
-			continue
-		}
-		want, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got != string(want) {
-			g, w := difference(got, string(want))
+		if want := golden.Want(t, path, got); got != want {
+			g, w := difference(got, want)
 			t.Errorf("%s: got %s, want %s", doc.name, g, w)
 		}
 	}

@@ -3,29 +3,17 @@ package xmlrpc
 import (
 	"bytes"
 	"errors"
-	"flag"
-	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
-)
 
-var update = flag.Bool("update", false, "write the golden files anew")
+	"github.com/trifid-cloud/trifid/internal/golden"
+)
 
 func checkGolden(t *testing.T, name string, got []byte) {
 	t.Helper()
-	path := filepath.Join("testdata", name)
-	if *update {
-		if err := os.WriteFile(path, got, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(got, want) {
+	if want := golden.Want(t, filepath.Join("testdata", name), string(got)); string(got) != want {
 		t.Errorf("%s differs:\n got %q\nwant %q", name, got, want)
 	}
 }

@@ -6,12 +6,11 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/trifid-cloud/trifid/internal/cli/render"
+	"github.com/trifid-cloud/trifid/internal/golden"
 )
 
 func TestPlot(t *testing.T) {
@@ -31,19 +30,7 @@ func TestPlot(t *testing.T) {
 		},
 	}
 	got := p.SVG()
-	path := filepath.Join("testdata", "plot.svg")
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got != string(want) {
-		t.Errorf("got\n%s", got)
-	}
+	golden.Check(t, "testdata/plot.svg", got)
 	wellFormed(t, got)
 	alone := strings.Replace(got, ` xmlns="http://www.w3.org/2000/svg"`, "", 1)
 	for _, far := range []string{"href", "script", "url(", "import", "//"} {

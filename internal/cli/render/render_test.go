@@ -3,9 +3,6 @@ package render_test
 import (
 	"bytes"
 	"encoding/json"
-	"flag"
-	"os"
-	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -15,26 +12,8 @@ import (
 
 	"github.com/trifid-cloud/trifid/internal/cli/render"
 	"github.com/trifid-cloud/trifid/internal/client/doc"
+	"github.com/trifid-cloud/trifid/internal/golden"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files")
-
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	path := filepath.Join("testdata", name)
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got != string(want) {
-		t.Errorf("%s differs\n got:\n%s\nwant:\n%s", name, got, want)
-	}
-}
 
 type row struct{ id, name, stat string }
 
@@ -86,7 +65,7 @@ func TestTable(t *testing.T) {
 	}
 	var out bytes.Buffer
 	table.Describe(render.NewScreen(&out, ""))
-	golden(t, "tables.txt", all.String()+"== describe\n"+out.String())
+	golden.Check(t, "testdata/tables.txt", all.String()+"== describe\n"+out.String())
 }
 
 // TestFilterSizes: sizes are ordered by what they mean, not by how they are written.
@@ -160,7 +139,7 @@ func TestDocuments(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		golden(t, name, out.String())
+		golden.Check(t, "testdata/"+name, out.String())
 	}
 }
 
@@ -174,7 +153,7 @@ func TestRaw(t *testing.T) {
 	if err := render.RawYAML(s, raw); err != nil {
 		t.Fatal(err)
 	}
-	golden(t, "raw.txt", out.String())
+	golden.Check(t, "testdata/raw.txt", out.String())
 	if err := render.RawJSON(s, []byte("no")); err == nil {
 		t.Error("text that is not JSON was printed")
 	}
@@ -198,7 +177,7 @@ func TestPanel(t *testing.T) {
 		p.Permissions(n)
 		p.IDs("HOSTS", []string{"1", "12"})
 	}
-	golden(t, "panel.txt", out.String())
+	golden.Check(t, "testdata/panel.txt", out.String())
 }
 
 func TestFormats(t *testing.T) {

@@ -3,10 +3,7 @@ package simulate
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -14,9 +11,8 @@ import (
 	"github.com/trifid-cloud/trifid/internal/flow/jsontree"
 	"github.com/trifid-cloud/trifid/internal/flow/reconcile"
 	"github.com/trifid-cloud/trifid/internal/flow/spec"
+	"github.com/trifid-cloud/trifid/internal/golden"
 )
-
-var update = flag.Bool("update", false, "write the golden files")
 
 var start = time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC) // a Monday
 
@@ -90,23 +86,6 @@ func (r *Result) String() string {
 	return b.String()
 }
 
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	path := filepath.Join("testdata", name+".txt")
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got != string(want) {
-		t.Errorf("%s: got\n%s\nwant\n%s", name, got, want)
-	}
-}
-
 func TestRun(t *testing.T) {
 	for name, o := range map[string]Options{
 		// It grows when the load has been high for three periods, and shrinks again.
@@ -125,7 +104,7 @@ func TestRun(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		golden(t, name, r.String())
+		golden.Check(t, "testdata/"+name+".txt", r.String())
 		again, err := Run(context.Background(), o)
 		if err != nil || again.String() != r.String() {
 			t.Errorf("%s: another time it is another result: %v", name, err)

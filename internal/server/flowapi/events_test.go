@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/trifid-cloud/trifid/internal/golden"
 	"github.com/trifid-cloud/trifid/internal/one"
 	"github.com/trifid-cloud/trifid/internal/server/flowapi"
 	"github.com/trifid-cloud/trifid/internal/server/httpd"
@@ -130,7 +131,7 @@ func TestEventList(t *testing.T) {
 	if got := w.Header().Get("Content-Type"); w.Code != 200 || got != "application/json" {
 		t.Errorf("status %d, type %s", w.Code, got)
 	}
-	golden(t, "events.json", fixed(w.Body.String()))
+	golden.Check(t, "testdata/events.json", fixed(w.Body.String()))
 	var list struct{ Events []struct{ ID int } }
 	if err := json.Unmarshal([]byte(s.want(t, 200, "GET", path+"?after=3", "")), &list); err != nil || list.Events[0].ID != 4 {
 		t.Errorf("after the third: %+v, %v", list, err)

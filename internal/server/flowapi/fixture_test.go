@@ -2,12 +2,9 @@ package flowapi_test
 
 import (
 	"encoding/json"
-	"flag"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -25,8 +22,6 @@ import (
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-var update = flag.Bool("update", false, "write the golden files")
 
 // server is a face over a whole cloud with one host and a user "ana".
 type server struct {
@@ -121,22 +116,4 @@ func (s *server) running(t testing.TB) (template, service int) {
 	service = s.id(t, fmt.Sprintf("/service_template/%d/action", template), `{"action":{"perform":"instantiate"}}`)
 	s.waitService(service, one.ServiceRunning)
 	return template, service
-}
-
-// golden compares with a file.
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	path := filepath.Join("testdata", name)
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got != string(want) {
-		t.Errorf("%s: got\n%s\nwant\n%s", name, got, want)
-	}
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/trifid-cloud/trifid/internal/golden"
 	"github.com/trifid-cloud/trifid/internal/one"
 	"github.com/trifid-cloud/trifid/internal/store"
 )
@@ -19,9 +20,9 @@ func fixed(doc string) string { return times.ReplaceAllString(doc, "${1}17000000
 
 func TestDocuments(t *testing.T) {
 	s := newServer(t)
-	golden(t, "empty_pool.json", s.want(t, 200, "GET", "/service", ""))
-	golden(t, "template_created.json", fixed(s.want(t, 201, "POST", "/service_template", web)))
-	golden(t, "service_allocated.json", fixed(s.want(t, 201, "POST", "/service_template/0/action", `{"action":{"perform":"instantiate","params":{}}}`)))
+	golden.Check(t, "testdata/empty_pool.json", s.want(t, 200, "GET", "/service", ""))
+	golden.Check(t, "testdata/template_created.json", fixed(s.want(t, 201, "POST", "/service_template", web)))
+	golden.Check(t, "testdata/service_allocated.json", fixed(s.want(t, 201, "POST", "/service_template/0/action", `{"action":{"perform":"instantiate","params":{}}}`)))
 	s.waitService(1, one.ServiceRunning)
 	// When policies were last looked at is known to the controller alone.
 	look, giveUp := time.NewTicker(time.Millisecond), time.After(time.Minute)
@@ -33,9 +34,9 @@ func TestDocuments(t *testing.T) {
 			t.Fatal("the policies were never looked at")
 		}
 	}
-	golden(t, "service_running.json", fixed(s.want(t, 200, "GET", "/service/1", "null")))
-	golden(t, "pool.json", fixed(s.want(t, 200, "GET", "/service", "")))
-	golden(t, "template_pool.json", fixed(s.want(t, 200, "GET", "/service_template", "")))
+	golden.Check(t, "testdata/service_running.json", fixed(s.want(t, 200, "GET", "/service/1", "null")))
+	golden.Check(t, "testdata/pool.json", fixed(s.want(t, 200, "GET", "/service", "")))
+	golden.Check(t, "testdata/template_pool.json", fixed(s.want(t, 200, "GET", "/service_template", "")))
 	s.want(t, 204, "DELETE", "/service/1", "null")
 	s.waitGone(1)
 }

@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/trifid-cloud/trifid/internal/golden"
 )
 
 // zone is that of the server, which is the test's.
@@ -19,7 +21,7 @@ func TestSimulate(t *testing.T) {
 	if got := w.Header().Get("Content-Type"); w.Code != 200 || got != "application/json" {
 		t.Fatalf("%d %s: %s", w.Code, got, w.Body)
 	}
-	golden(t, "simulate.json", zone.ReplaceAllString(w.Body.String(), "${1}Z"))
+	golden.Check(t, "testdata/simulate.json", zone.ReplaceAllString(w.Body.String(), "${1}Z"))
 	if got := s.want(t, 200, "POST", service, "{"+load+"}"); !strings.Contains(got, `"text": "scaled front 2→3: LOAD 90.0 > 80 for 3×10 s"`) {
 		t.Errorf("the service: %s", got)
 	}

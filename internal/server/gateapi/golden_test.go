@@ -3,25 +3,22 @@ package gateapi_test
 import (
 	"bytes"
 	"encoding/json"
-	"flag"
 	"net/netip"
-	"os"
 	"path/filepath"
 	"testing"
 
 	"github.com/trifid-cloud/trifid/internal/agentapi"
 	"github.com/trifid-cloud/trifid/internal/gate"
+	"github.com/trifid-cloud/trifid/internal/golden"
 	"github.com/trifid-cloud/trifid/internal/monitor"
 	"github.com/trifid-cloud/trifid/internal/one"
 	"github.com/trifid-cloud/trifid/internal/store"
 	"github.com/trifid-cloud/trifid/internal/tmpl"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
-
-// golden compares a document with testdata/NAME.json, to the byte but for the
+// document compares a document with testdata/NAME.json, to the byte but for the
 // layout that makes the file readable.
-func golden(t *testing.T, name string, a answer) {
+func document(t *testing.T, name string, a answer) {
 	t.Helper()
 	if a.status != 200 {
 		t.Errorf("%s: %d %s", name, a.status, a.body)
@@ -33,21 +30,12 @@ func golden(t *testing.T, name string, a answer) {
 		return
 	}
 	pretty.WriteByte('\n')
-	path := filepath.Join("testdata", name+".json")
-	if *update {
-		if err := os.WriteFile(path, pretty.Bytes(), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(pretty.Bytes(), want) {
-		t.Errorf("%s: got\n%s\nwant\n%s", name, pretty.Bytes(), want)
+	want := golden.Want(t, filepath.Join("testdata", name+".json"), pretty.String())
+	if pretty.String() != want {
+		t.Errorf("%s: got\n%s\nwant\n%s", name, pretty.String(), want)
 	}
 	var compact bytes.Buffer
-	if err := json.Compact(&compact, want); err != nil || compact.String() != a.body {
+	if err := json.Compact(&compact, []byte(want)); err != nil || compact.String() != a.body {
 		t.Errorf("%s: is not compact: %s, %v", name, a.body, err)
 	}
 }
@@ -79,12 +67,12 @@ func TestVMDocument(t *testing.T) {
 			CONTEXT=[SECRET="x"] DISK=[IMAGE="i"]`))
 		v.History = []*one.History{{Hostname: "node1"}}
 	})
-	golden(t, "vm", w.ask(v, "GET", "/vm", ""))
-	golden(t, "vm-bare", w.ask(w.lone, "GET", "/vm", ""))
+	document(t, "vm", w.ask(v, "GET", "/vm", ""))
+	document(t, "vm-bare", w.ask(w.lone, "GET", "/vm", ""))
 	before := w.ask(w.lone, "GET", "/vm", "").header.Get("ETag")
 	mon.TakeVMs(0, []agentapi.VMSample{{VM: w.lone.ID, Time: 1, Data: parse(t, `CPU="1" GUEST_IP="192.0.2.1" AWS_IP_ADDRESS="192.0.2.1" SL_PRIMARYIPADDRESS="192.0.2.3"`)}})
 	a := w.ask(w.lone, "GET", "/vm", "")
-	golden(t, "vm-measured", a)
+	document(t, "vm-measured", a)
 	if a.header.Get("ETag") == before {
 		t.Error("addresses of the hypervisor do not change the tag")
 	}
@@ -99,9 +87,9 @@ func TestServiceDocument(t *testing.T) {
 		tx.PutVM(&v)
 	})
 	plain := w.ask(w.web0, "GET", "/service", "")
-	golden(t, "service", plain)
+	document(t, "service", plain)
 	extended := w.ask(w.web0, "GET", "/service", "extended=true")
-	golden(t, "service-extended", extended)
+	document(t, "service-extended", extended)
 	for name, a := range map[string]answer{
 		"in the query":   w.ask(w.web0, "GET", "/service?extended=true", ""),
 		"false":          w.ask(w.web0, "GET", "/service", "extended=false"),
@@ -134,7 +122,7 @@ func TestServiceDocument(t *testing.T) {
 
 func TestRouterDocument(t *testing.T) {
 	w := newWorld(t, settings{})
-	golden(t, "vrouter", w.ask(w.routerA, "GET", "/vrouter", ""))
+	document(t, "vrouter", w.ask(w.routerA, "GET", "/vrouter", ""))
 	w.want("extended", w.ask(w.routerA, "GET", "/vrouter", "extended=true"), 200, w.ask(w.routerA, "GET", "/vrouter", "").body)
 	w.Do(func(tx *store.Tx) {
 		r, _ := tx.VRouters.Get(0)
@@ -142,14 +130,14 @@ func TestRouterDocument(t *testing.T) {
 		n.Template = parse(t, `A="1" NIC=[IP="10.2.0.9"] NIC=[IP="10.3.0.9"] Z="2"`)
 		tx.PutVRouter(&n)
 	})
-	golden(t, "vrouter-two-nics", w.ask(w.routerA, "GET", "/vrouter", ""))
+	document(t, "vrouter-two-nics", w.ask(w.routerA, "GET", "/vrouter", ""))
 	w.Do(func(tx *store.Tx) {
 		r, _ := tx.VRouters.Get(0)
 		n := *r
 		n.Template = nil
 		tx.PutVRouter(&n)
 	})
-	golden(t, "vrouter-bare", w.ask(w.routerA, "GET", "/vrouter", ""))
+	document(t, "vrouter-bare", w.ask(w.routerA, "GET", "/vrouter", ""))
 	w.want("a network of it", w.ask(w.routerA, "GET", "/vnet/"+itoa(w.net), ""), 400, "Virtual Network "+itoa(w.net)+" cannot be retrieved from Virtual router 0.")
 }
 
@@ -181,10 +169,10 @@ func TestNetworkDocument(t *testing.T) {
 		lease(5, one.LeaseVM, w.stranger.ID) // its MAC is of no NIC, and it is eve's
 	})
 	path := "/vnet/" + itoa(w.net)
-	golden(t, "vnet", w.ask(w.routerA, "GET", path, ""))
+	document(t, "vnet", w.ask(w.routerA, "GET", path, ""))
 	extended := w.ask(w.routerA, "GET", path, "extended=true")
-	golden(t, "vnet-extended", extended)
+	document(t, "vnet-extended", extended)
 	w.want("TRUE", w.ask(w.routerA, "GET", path+"?extended=TRUE", ""), 200, extended.body)
 	w.want("false", w.ask(w.routerA, "GET", path+"?extended=false", ""), 200, w.ask(w.routerA, "GET", path, "").body)
-	golden(t, "vnet-bare", w.ask(w.routerA, "GET", "/vnet/"+itoa(w.parent), ""))
+	document(t, "vnet-bare", w.ask(w.routerA, "GET", "/vnet/"+itoa(w.parent), ""))
 }

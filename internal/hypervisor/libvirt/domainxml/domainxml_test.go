@@ -2,7 +2,6 @@ package domainxml
 
 import (
 	"encoding/xml"
-	"flag"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,10 +11,9 @@ import (
 	libvirtxml "libvirt.org/go/libvirtxml"
 
 	"github.com/trifid-cloud/trifid/internal/agentapi"
+	"github.com/trifid-cloud/trifid/internal/golden"
 	"github.com/trifid-cloud/trifid/internal/tmpl"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files")
 
 // machine is VM 7 with the template given as text.
 func machine(t testing.TB, text string) *agentapi.Machine {
@@ -60,18 +58,10 @@ func TestGolden(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			golden := strings.TrimSuffix(file, ".one") + ".xml"
-			if *update {
-				if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(golden)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(string(want), got); diff != "" {
-				t.Errorf("%s (-want +got):\n%s", golden, diff)
+			expected := strings.TrimSuffix(file, ".one") + ".xml"
+			want := golden.Want(t, expected, got)
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", expected, diff)
 			}
 		})
 	}
