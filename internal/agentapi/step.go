@@ -62,6 +62,26 @@ const (
 	OpDetachNIC Op = "detach-nic" // done when the guest has let go of it
 	OpUpdateNIC Op = "update-nic" // set its limits; the context disk stays
 	OpPorts     Op = "ports"      // bring the rules of a running VM's ports up to date
+
+	// Changes of a disk, which is Step.Disk; the template is as it is to be afterwards.
+	// What fails is undone. Attach and detach are of a VM that runs, place and drop of
+	// one that is off.
+	OpAttachDisk Op = "attach-disk" // put it in the VM's directory and give it to the domain
+	OpDetachDisk Op = "detach-disk" // done when the guest has let go of it, and it is dropped
+	OpPlaceDisk  Op = "place-disk"  // put it in the VM's directory
+	OpDropDisk   Op = "drop-disk"   // bring it back to its image if it is to be saved, and remove it
+)
+
+// Operations on snapshots, of which Step.Snapshot says more. One that fails to be
+// made is undone.
+const (
+	OpSnapshotCreate Op = "snapshot-create" // keep memory and disks of a running VM
+	OpSnapshotRevert Op = "snapshot-revert" // bring them back
+	OpSnapshotDelete Op = "snapshot-delete"
+
+	OpDiskSnapshotCreate Op = "disk-snapshot-create" // keep what is on a disk
+	OpDiskSnapshotRevert Op = "disk-snapshot-revert" // bring it back, of a VM that is off
+	OpDiskSnapshotDelete Op = "disk-snapshot-delete"
 )
 
 // Operations on images, done by an agent that has the datastore.
@@ -80,6 +100,19 @@ type Step struct {
 	Machine *Machine
 	Image   *ImageSpec
 	NIC     tmpl.Vector // of operations on a NIC: the NIC or alias
+	Disk    tmpl.Vector // of operations on a disk: its DISK
+	// Snapshot is set for operations on snapshots.
+	Snapshot *Snapshot
+}
+
+// Snapshot is a snapshot of a VM or of one of its disks.
+type Snapshot struct {
+	Name string // the hypervisor's: "snap-0"
+	Disk int    // of a disk's: its DISK_ID
+	// Begun is when it was asked for, epoch milliseconds: an operation that is done
+	// again finds its own snapshot by it, and not an older one of the same name.
+	Begun int64
+	Live  bool // the VM runs; else nothing uses its disks
 }
 
 // Machine is all an agent must know of a VM.

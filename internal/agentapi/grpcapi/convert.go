@@ -71,8 +71,22 @@ func fromStepID(p *agentpb.StepID) agentapi.StepID {
 func toStep(s agentapi.Step) *agentpb.Step {
 	return &agentpb.Step{
 		Id: toStepID(s.StepID), Op: text(string(s.Op)), TimeoutMs: s.Timeout, Machine: toMachine(s.Machine), Image: toImage(s.Image),
-		Nic: toPairs(s.NIC),
+		Nic: toPairs(s.NIC), Snapshot: toSnapshot(s.Snapshot), Disk: toPairs(s.Disk),
 	}
+}
+
+func toSnapshot(s *agentapi.Snapshot) *agentpb.Snapshot {
+	if s == nil {
+		return nil
+	}
+	return &agentpb.Snapshot{Name: text(s.Name), Disk: int64(s.Disk), Begun: s.Begun, Live: s.Live}
+}
+
+func fromSnapshot(p *agentpb.Snapshot) *agentapi.Snapshot {
+	if p == nil {
+		return nil
+	}
+	return &agentapi.Snapshot{Name: p.GetName(), Disk: int(p.GetDisk()), Begun: p.GetBegun(), Live: p.GetLive()}
 }
 
 func fromStep(p *agentpb.Step) (agentapi.Step, error) {
@@ -82,7 +96,7 @@ func fromStep(p *agentpb.Step) (agentapi.Step, error) {
 	}
 	return agentapi.Step{
 		StepID: fromStepID(p.GetId()), Op: agentapi.Op(p.GetOp()), Timeout: p.GetTimeoutMs(), Machine: m, Image: fromImage(p.GetImage()),
-		NIC: fromPairs(p.GetNic()),
+		NIC: fromPairs(p.GetNic()), Snapshot: fromSnapshot(p.GetSnapshot()), Disk: fromPairs(p.GetDisk()),
 	}, nil
 }
 

@@ -311,6 +311,11 @@ func testMessagesDown(t *testing.T, factory Factory) {
 		ackMsg(stepID(3)),
 		agentapi.Step{StepID: stepID(4), Op: agentapi.OpPrepare, Machine: bare},
 		agentapi.Step{StepID: stepID(5), Op: agentapi.OpPrepare, Machine: empty},
+		agentapi.Step{
+			StepID: stepID(6), NIC: tmpl.Vec("NIC", "MAC", nasty).Vector, Disk: tmpl.Vec("DISK", "IMAGE", nasty).Vector,
+			Snapshot: &agentapi.Snapshot{Name: nasty, Disk: 1, Begun: 1 << 40, Live: true},
+		},
+		agentapi.Step{Snapshot: &agentapi.Snapshot{}},
 		agentapi.Step{},
 		ackMsg{},
 	}

@@ -545,6 +545,8 @@ type Step struct {
 	Machine       *Machine               `protobuf:"bytes,4,opt,name=machine,proto3" json:"machine,omitempty"`
 	Image         *ImageSpec             `protobuf:"bytes,5,opt,name=image,proto3" json:"image,omitempty"`
 	Nic           []*Pair                `protobuf:"bytes,6,rep,name=nic,proto3" json:"nic,omitempty"`
+	Disk          []*Pair                `protobuf:"bytes,7,rep,name=disk,proto3" json:"disk,omitempty"`
+	Snapshot      *Snapshot              `protobuf:"bytes,8,opt,name=snapshot,proto3" json:"snapshot,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -621,6 +623,88 @@ func (x *Step) GetNic() []*Pair {
 	return nil
 }
 
+func (x *Step) GetDisk() []*Pair {
+	if x != nil {
+		return x.Disk
+	}
+	return nil
+}
+
+func (x *Step) GetSnapshot() *Snapshot {
+	if x != nil {
+		return x.Snapshot
+	}
+	return nil
+}
+
+type Snapshot struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Disk          int64                  `protobuf:"varint,2,opt,name=disk,proto3" json:"disk,omitempty"`
+	Begun         int64                  `protobuf:"varint,3,opt,name=begun,proto3" json:"begun,omitempty"`
+	Live          bool                   `protobuf:"varint,4,opt,name=live,proto3" json:"live,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Snapshot) Reset() {
+	*x = Snapshot{}
+	mi := &file_trifid_agent_v1_agent_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Snapshot) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Snapshot) ProtoMessage() {}
+
+func (x *Snapshot) ProtoReflect() protoreflect.Message {
+	mi := &file_trifid_agent_v1_agent_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Snapshot.ProtoReflect.Descriptor instead.
+func (*Snapshot) Descriptor() ([]byte, []int) {
+	return file_trifid_agent_v1_agent_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *Snapshot) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Snapshot) GetDisk() int64 {
+	if x != nil {
+		return x.Disk
+	}
+	return 0
+}
+
+func (x *Snapshot) GetBegun() int64 {
+	if x != nil {
+		return x.Begun
+	}
+	return 0
+}
+
+func (x *Snapshot) GetLive() bool {
+	if x != nil {
+		return x.Live
+	}
+	return false
+}
+
 type Machine struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            int64                  `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
@@ -644,7 +728,7 @@ type Machine struct {
 
 func (x *Machine) Reset() {
 	*x = Machine{}
-	mi := &file_trifid_agent_v1_agent_proto_msgTypes[7]
+	mi := &file_trifid_agent_v1_agent_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -656,7 +740,7 @@ func (x *Machine) String() string {
 func (*Machine) ProtoMessage() {}
 
 func (x *Machine) ProtoReflect() protoreflect.Message {
-	mi := &file_trifid_agent_v1_agent_proto_msgTypes[7]
+	mi := &file_trifid_agent_v1_agent_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -669,7 +753,7 @@ func (x *Machine) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Machine.ProtoReflect.Descriptor instead.
 func (*Machine) Descriptor() ([]byte, []int) {
-	return file_trifid_agent_v1_agent_proto_rawDescGZIP(), []int{7}
+	return file_trifid_agent_v1_agent_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Machine) GetId() int64 {
@@ -791,7 +875,7 @@ type Context struct {
 
 func (x *Context) Reset() {
 	*x = Context{}
-	mi := &file_trifid_agent_v1_agent_proto_msgTypes[8]
+	mi := &file_trifid_agent_v1_agent_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -803,7 +887,7 @@ func (x *Context) String() string {
 func (*Context) ProtoMessage() {}
 
 func (x *Context) ProtoReflect() protoreflect.Message {
-	mi := &file_trifid_agent_v1_agent_proto_msgTypes[8]
+	mi := &file_trifid_agent_v1_agent_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -816,7 +900,7 @@ func (x *Context) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Context.ProtoReflect.Descriptor instead.
 func (*Context) Descriptor() ([]byte, []int) {
-	return file_trifid_agent_v1_agent_proto_rawDescGZIP(), []int{8}
+	return file_trifid_agent_v1_agent_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Context) GetDiskId() int64 {
@@ -871,7 +955,7 @@ type Pair struct {
 
 func (x *Pair) Reset() {
 	*x = Pair{}
-	mi := &file_trifid_agent_v1_agent_proto_msgTypes[9]
+	mi := &file_trifid_agent_v1_agent_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -883,7 +967,7 @@ func (x *Pair) String() string {
 func (*Pair) ProtoMessage() {}
 
 func (x *Pair) ProtoReflect() protoreflect.Message {
-	mi := &file_trifid_agent_v1_agent_proto_msgTypes[9]
+	mi := &file_trifid_agent_v1_agent_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -896,7 +980,7 @@ func (x *Pair) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pair.ProtoReflect.Descriptor instead.
 func (*Pair) Descriptor() ([]byte, []int) {
-	return file_trifid_agent_v1_agent_proto_rawDescGZIP(), []int{9}
+	return file_trifid_agent_v1_agent_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Pair) GetName() string {
@@ -923,7 +1007,7 @@ type ContextFile struct {
 
 func (x *ContextFile) Reset() {
 	*x = ContextFile{}
-	mi := &file_trifid_agent_v1_agent_proto_msgTypes[10]
+	mi := &file_trifid_agent_v1_agent_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -935,7 +1019,7 @@ func (x *ContextFile) String() string {
 func (*ContextFile) ProtoMessage() {}
 
 func (x *ContextFile) ProtoReflect() protoreflect.Message {
-	mi := &file_trifid_agent_v1_agent_proto_msgTypes[10]
+	mi := &file_trifid_agent_v1_agent_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -948,7 +1032,7 @@ func (x *ContextFile) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContextFile.ProtoReflect.Descriptor instead.
 func (*ContextFile) Descriptor() ([]byte, []int) {
-	return file_trifid_agent_v1_agent_proto_rawDescGZIP(), []int{10}
+	return file_trifid_agent_v1_agent_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ContextFile) GetName() string {
@@ -986,7 +1070,7 @@ type ImageSpec struct {
 
 func (x *ImageSpec) Reset() {
 	*x = ImageSpec{}
-	mi := &file_trifid_agent_v1_agent_proto_msgTypes[11]
+	mi := &file_trifid_agent_v1_agent_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -998,7 +1082,7 @@ func (x *ImageSpec) String() string {
 func (*ImageSpec) ProtoMessage() {}
 
 func (x *ImageSpec) ProtoReflect() protoreflect.Message {
-	mi := &file_trifid_agent_v1_agent_proto_msgTypes[11]
+	mi := &file_trifid_agent_v1_agent_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1011,7 +1095,7 @@ func (x *ImageSpec) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImageSpec.ProtoReflect.Descriptor instead.
 func (*ImageSpec) Descriptor() ([]byte, []int) {
-	return file_trifid_agent_v1_agent_proto_rawDescGZIP(), []int{11}
+	return file_trifid_agent_v1_agent_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ImageSpec) GetId() int64 {
@@ -1119,7 +1203,7 @@ type Result struct {
 
 func (x *Result) Reset() {
 	*x = Result{}
-	mi := &file_trifid_agent_v1_agent_proto_msgTypes[12]
+	mi := &file_trifid_agent_v1_agent_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1131,7 +1215,7 @@ func (x *Result) String() string {
 func (*Result) ProtoMessage() {}
 
 func (x *Result) ProtoReflect() protoreflect.Message {
-	mi := &file_trifid_agent_v1_agent_proto_msgTypes[12]
+	mi := &file_trifid_agent_v1_agent_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1144,7 +1228,7 @@ func (x *Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Result.ProtoReflect.Descriptor instead.
 func (*Result) Descriptor() ([]byte, []int) {
-	return file_trifid_agent_v1_agent_proto_rawDescGZIP(), []int{12}
+	return file_trifid_agent_v1_agent_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Result) GetId() *StepID {
@@ -1201,7 +1285,7 @@ type Event struct {
 
 func (x *Event) Reset() {
 	*x = Event{}
-	mi := &file_trifid_agent_v1_agent_proto_msgTypes[13]
+	mi := &file_trifid_agent_v1_agent_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1213,7 +1297,7 @@ func (x *Event) String() string {
 func (*Event) ProtoMessage() {}
 
 func (x *Event) ProtoReflect() protoreflect.Message {
-	mi := &file_trifid_agent_v1_agent_proto_msgTypes[13]
+	mi := &file_trifid_agent_v1_agent_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1226,7 +1310,7 @@ func (x *Event) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Event.ProtoReflect.Descriptor instead.
 func (*Event) Descriptor() ([]byte, []int) {
-	return file_trifid_agent_v1_agent_proto_rawDescGZIP(), []int{13}
+	return file_trifid_agent_v1_agent_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Event) GetVm() int64 {
@@ -1266,7 +1350,7 @@ type Sync struct {
 
 func (x *Sync) Reset() {
 	*x = Sync{}
-	mi := &file_trifid_agent_v1_agent_proto_msgTypes[14]
+	mi := &file_trifid_agent_v1_agent_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1278,7 +1362,7 @@ func (x *Sync) String() string {
 func (*Sync) ProtoMessage() {}
 
 func (x *Sync) ProtoReflect() protoreflect.Message {
-	mi := &file_trifid_agent_v1_agent_proto_msgTypes[14]
+	mi := &file_trifid_agent_v1_agent_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1291,7 +1375,7 @@ func (x *Sync) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Sync.ProtoReflect.Descriptor instead.
 func (*Sync) Descriptor() ([]byte, []int) {
-	return file_trifid_agent_v1_agent_proto_rawDescGZIP(), []int{14}
+	return file_trifid_agent_v1_agent_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Sync) GetDomains() []*Event {
@@ -1315,7 +1399,7 @@ type Facts struct {
 
 func (x *Facts) Reset() {
 	*x = Facts{}
-	mi := &file_trifid_agent_v1_agent_proto_msgTypes[15]
+	mi := &file_trifid_agent_v1_agent_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1327,7 +1411,7 @@ func (x *Facts) String() string {
 func (*Facts) ProtoMessage() {}
 
 func (x *Facts) ProtoReflect() protoreflect.Message {
-	mi := &file_trifid_agent_v1_agent_proto_msgTypes[15]
+	mi := &file_trifid_agent_v1_agent_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1340,7 +1424,7 @@ func (x *Facts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Facts.ProtoReflect.Descriptor instead.
 func (*Facts) Descriptor() ([]byte, []int) {
-	return file_trifid_agent_v1_agent_proto_rawDescGZIP(), []int{15}
+	return file_trifid_agent_v1_agent_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Facts) GetHostname() string {
@@ -1397,7 +1481,7 @@ type DatastoreSpace struct {
 
 func (x *DatastoreSpace) Reset() {
 	*x = DatastoreSpace{}
-	mi := &file_trifid_agent_v1_agent_proto_msgTypes[16]
+	mi := &file_trifid_agent_v1_agent_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1409,7 +1493,7 @@ func (x *DatastoreSpace) String() string {
 func (*DatastoreSpace) ProtoMessage() {}
 
 func (x *DatastoreSpace) ProtoReflect() protoreflect.Message {
-	mi := &file_trifid_agent_v1_agent_proto_msgTypes[16]
+	mi := &file_trifid_agent_v1_agent_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1422,7 +1506,7 @@ func (x *DatastoreSpace) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DatastoreSpace.ProtoReflect.Descriptor instead.
 func (*DatastoreSpace) Descriptor() ([]byte, []int) {
-	return file_trifid_agent_v1_agent_proto_rawDescGZIP(), []int{16}
+	return file_trifid_agent_v1_agent_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *DatastoreSpace) GetId() int64 {
@@ -1463,7 +1547,7 @@ type Samples struct {
 
 func (x *Samples) Reset() {
 	*x = Samples{}
-	mi := &file_trifid_agent_v1_agent_proto_msgTypes[17]
+	mi := &file_trifid_agent_v1_agent_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1475,7 +1559,7 @@ func (x *Samples) String() string {
 func (*Samples) ProtoMessage() {}
 
 func (x *Samples) ProtoReflect() protoreflect.Message {
-	mi := &file_trifid_agent_v1_agent_proto_msgTypes[17]
+	mi := &file_trifid_agent_v1_agent_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1488,7 +1572,7 @@ func (x *Samples) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Samples.ProtoReflect.Descriptor instead.
 func (*Samples) Descriptor() ([]byte, []int) {
-	return file_trifid_agent_v1_agent_proto_rawDescGZIP(), []int{17}
+	return file_trifid_agent_v1_agent_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Samples) GetHost() *HostSample {
@@ -1521,7 +1605,7 @@ type HostSample struct {
 
 func (x *HostSample) Reset() {
 	*x = HostSample{}
-	mi := &file_trifid_agent_v1_agent_proto_msgTypes[18]
+	mi := &file_trifid_agent_v1_agent_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1533,7 +1617,7 @@ func (x *HostSample) String() string {
 func (*HostSample) ProtoMessage() {}
 
 func (x *HostSample) ProtoReflect() protoreflect.Message {
-	mi := &file_trifid_agent_v1_agent_proto_msgTypes[18]
+	mi := &file_trifid_agent_v1_agent_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1546,7 +1630,7 @@ func (x *HostSample) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostSample.ProtoReflect.Descriptor instead.
 func (*HostSample) Descriptor() ([]byte, []int) {
-	return file_trifid_agent_v1_agent_proto_rawDescGZIP(), []int{18}
+	return file_trifid_agent_v1_agent_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *HostSample) GetTime() int64 {
@@ -1616,7 +1700,7 @@ type VMSample struct {
 
 func (x *VMSample) Reset() {
 	*x = VMSample{}
-	mi := &file_trifid_agent_v1_agent_proto_msgTypes[19]
+	mi := &file_trifid_agent_v1_agent_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1628,7 +1712,7 @@ func (x *VMSample) String() string {
 func (*VMSample) ProtoMessage() {}
 
 func (x *VMSample) ProtoReflect() protoreflect.Message {
-	mi := &file_trifid_agent_v1_agent_proto_msgTypes[19]
+	mi := &file_trifid_agent_v1_agent_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1641,7 +1725,7 @@ func (x *VMSample) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VMSample.ProtoReflect.Descriptor instead.
 func (*VMSample) Descriptor() ([]byte, []int) {
-	return file_trifid_agent_v1_agent_proto_rawDescGZIP(), []int{19}
+	return file_trifid_agent_v1_agent_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *VMSample) GetVm() int64 {
@@ -1678,7 +1762,7 @@ type EnrolRequest struct {
 
 func (x *EnrolRequest) Reset() {
 	*x = EnrolRequest{}
-	mi := &file_trifid_agent_v1_agent_proto_msgTypes[20]
+	mi := &file_trifid_agent_v1_agent_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1690,7 +1774,7 @@ func (x *EnrolRequest) String() string {
 func (*EnrolRequest) ProtoMessage() {}
 
 func (x *EnrolRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_trifid_agent_v1_agent_proto_msgTypes[20]
+	mi := &file_trifid_agent_v1_agent_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1703,7 +1787,7 @@ func (x *EnrolRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnrolRequest.ProtoReflect.Descriptor instead.
 func (*EnrolRequest) Descriptor() ([]byte, []int) {
-	return file_trifid_agent_v1_agent_proto_rawDescGZIP(), []int{20}
+	return file_trifid_agent_v1_agent_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *EnrolRequest) GetSecret() []byte {
@@ -1750,7 +1834,7 @@ type RenewRequest struct {
 
 func (x *RenewRequest) Reset() {
 	*x = RenewRequest{}
-	mi := &file_trifid_agent_v1_agent_proto_msgTypes[21]
+	mi := &file_trifid_agent_v1_agent_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1762,7 +1846,7 @@ func (x *RenewRequest) String() string {
 func (*RenewRequest) ProtoMessage() {}
 
 func (x *RenewRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_trifid_agent_v1_agent_proto_msgTypes[21]
+	mi := &file_trifid_agent_v1_agent_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1775,7 +1859,7 @@ func (x *RenewRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenewRequest.ProtoReflect.Descriptor instead.
 func (*RenewRequest) Descriptor() ([]byte, []int) {
-	return file_trifid_agent_v1_agent_proto_rawDescGZIP(), []int{21}
+	return file_trifid_agent_v1_agent_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *RenewRequest) GetCsr() []byte {
@@ -1797,7 +1881,7 @@ type Certificate struct {
 
 func (x *Certificate) Reset() {
 	*x = Certificate{}
-	mi := &file_trifid_agent_v1_agent_proto_msgTypes[22]
+	mi := &file_trifid_agent_v1_agent_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1809,7 +1893,7 @@ func (x *Certificate) String() string {
 func (*Certificate) ProtoMessage() {}
 
 func (x *Certificate) ProtoReflect() protoreflect.Message {
-	mi := &file_trifid_agent_v1_agent_proto_msgTypes[22]
+	mi := &file_trifid_agent_v1_agent_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1822,7 +1906,7 @@ func (x *Certificate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Certificate.ProtoReflect.Descriptor instead.
 func (*Certificate) Descriptor() ([]byte, []int) {
-	return file_trifid_agent_v1_agent_proto_rawDescGZIP(), []int{22}
+	return file_trifid_agent_v1_agent_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Certificate) GetCertificate() []byte {
@@ -1889,7 +1973,7 @@ const file_trifid_agent_v1_agent_proto_rawDesc = "" +
 	"\x02id\x18\x03 \x01(\x03R\x02id\x12\x10\n" +
 	"\x03seq\x18\x04 \x01(\x03R\x03seq\x12\x14\n" +
 	"\x05state\x18\x05 \x01(\x03R\x05state\x12\x18\n" +
-	"\aattempt\x18\x06 \x01(\x03R\aattempt\"\xed\x01\n" +
+	"\aattempt\x18\x06 \x01(\x03R\aattempt\"\xcf\x02\n" +
 	"\x04Step\x12'\n" +
 	"\x02id\x18\x01 \x01(\v2\x17.trifid.agent.v1.StepIDR\x02id\x12\x0e\n" +
 	"\x02op\x18\x02 \x01(\tR\x02op\x12\x1d\n" +
@@ -1897,7 +1981,14 @@ const file_trifid_agent_v1_agent_proto_rawDesc = "" +
 	"timeout_ms\x18\x03 \x01(\x03R\ttimeoutMs\x122\n" +
 	"\amachine\x18\x04 \x01(\v2\x18.trifid.agent.v1.MachineR\amachine\x120\n" +
 	"\x05image\x18\x05 \x01(\v2\x1a.trifid.agent.v1.ImageSpecR\x05image\x12'\n" +
-	"\x03nic\x18\x06 \x03(\v2\x15.trifid.agent.v1.PairR\x03nic\"\xfe\x02\n" +
+	"\x03nic\x18\x06 \x03(\v2\x15.trifid.agent.v1.PairR\x03nic\x12)\n" +
+	"\x04disk\x18\a \x03(\v2\x15.trifid.agent.v1.PairR\x04disk\x125\n" +
+	"\bsnapshot\x18\b \x01(\v2\x19.trifid.agent.v1.SnapshotR\bsnapshot\"\\\n" +
+	"\bSnapshot\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
+	"\x04disk\x18\x02 \x01(\x03R\x04disk\x12\x14\n" +
+	"\x05begun\x18\x03 \x01(\x03R\x05begun\x12\x12\n" +
+	"\x04live\x18\x04 \x01(\bR\x04live\"\xfe\x02\n" +
 	"\aMachine\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x03R\x02id\x12\x16\n" +
 	"\x06domain\x18\x02 \x01(\tR\x06domain\x12\x14\n" +
@@ -2024,7 +2115,7 @@ func file_trifid_agent_v1_agent_proto_rawDescGZIP() []byte {
 	return file_trifid_agent_v1_agent_proto_rawDescData
 }
 
-var file_trifid_agent_v1_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
+var file_trifid_agent_v1_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
 var file_trifid_agent_v1_agent_proto_goTypes = []any{
 	(*Up)(nil),             // 0: trifid.agent.v1.Up
 	(*Down)(nil),           // 1: trifid.agent.v1.Down
@@ -2033,58 +2124,61 @@ var file_trifid_agent_v1_agent_proto_goTypes = []any{
 	(*Refusal)(nil),        // 4: trifid.agent.v1.Refusal
 	(*StepID)(nil),         // 5: trifid.agent.v1.StepID
 	(*Step)(nil),           // 6: trifid.agent.v1.Step
-	(*Machine)(nil),        // 7: trifid.agent.v1.Machine
-	(*Context)(nil),        // 8: trifid.agent.v1.Context
-	(*Pair)(nil),           // 9: trifid.agent.v1.Pair
-	(*ContextFile)(nil),    // 10: trifid.agent.v1.ContextFile
-	(*ImageSpec)(nil),      // 11: trifid.agent.v1.ImageSpec
-	(*Result)(nil),         // 12: trifid.agent.v1.Result
-	(*Event)(nil),          // 13: trifid.agent.v1.Event
-	(*Sync)(nil),           // 14: trifid.agent.v1.Sync
-	(*Facts)(nil),          // 15: trifid.agent.v1.Facts
-	(*DatastoreSpace)(nil), // 16: trifid.agent.v1.DatastoreSpace
-	(*Samples)(nil),        // 17: trifid.agent.v1.Samples
-	(*HostSample)(nil),     // 18: trifid.agent.v1.HostSample
-	(*VMSample)(nil),       // 19: trifid.agent.v1.VMSample
-	(*EnrolRequest)(nil),   // 20: trifid.agent.v1.EnrolRequest
-	(*RenewRequest)(nil),   // 21: trifid.agent.v1.RenewRequest
-	(*Certificate)(nil),    // 22: trifid.agent.v1.Certificate
+	(*Snapshot)(nil),       // 7: trifid.agent.v1.Snapshot
+	(*Machine)(nil),        // 8: trifid.agent.v1.Machine
+	(*Context)(nil),        // 9: trifid.agent.v1.Context
+	(*Pair)(nil),           // 10: trifid.agent.v1.Pair
+	(*ContextFile)(nil),    // 11: trifid.agent.v1.ContextFile
+	(*ImageSpec)(nil),      // 12: trifid.agent.v1.ImageSpec
+	(*Result)(nil),         // 13: trifid.agent.v1.Result
+	(*Event)(nil),          // 14: trifid.agent.v1.Event
+	(*Sync)(nil),           // 15: trifid.agent.v1.Sync
+	(*Facts)(nil),          // 16: trifid.agent.v1.Facts
+	(*DatastoreSpace)(nil), // 17: trifid.agent.v1.DatastoreSpace
+	(*Samples)(nil),        // 18: trifid.agent.v1.Samples
+	(*HostSample)(nil),     // 19: trifid.agent.v1.HostSample
+	(*VMSample)(nil),       // 20: trifid.agent.v1.VMSample
+	(*EnrolRequest)(nil),   // 21: trifid.agent.v1.EnrolRequest
+	(*RenewRequest)(nil),   // 22: trifid.agent.v1.RenewRequest
+	(*Certificate)(nil),    // 23: trifid.agent.v1.Certificate
 }
 var file_trifid_agent_v1_agent_proto_depIdxs = []int32{
 	2,  // 0: trifid.agent.v1.Up.hello:type_name -> trifid.agent.v1.Hello
-	15, // 1: trifid.agent.v1.Up.facts:type_name -> trifid.agent.v1.Facts
-	14, // 2: trifid.agent.v1.Up.sync:type_name -> trifid.agent.v1.Sync
-	13, // 3: trifid.agent.v1.Up.event:type_name -> trifid.agent.v1.Event
-	12, // 4: trifid.agent.v1.Up.result:type_name -> trifid.agent.v1.Result
-	17, // 5: trifid.agent.v1.Up.samples:type_name -> trifid.agent.v1.Samples
+	16, // 1: trifid.agent.v1.Up.facts:type_name -> trifid.agent.v1.Facts
+	15, // 2: trifid.agent.v1.Up.sync:type_name -> trifid.agent.v1.Sync
+	14, // 3: trifid.agent.v1.Up.event:type_name -> trifid.agent.v1.Event
+	13, // 4: trifid.agent.v1.Up.result:type_name -> trifid.agent.v1.Result
+	18, // 5: trifid.agent.v1.Up.samples:type_name -> trifid.agent.v1.Samples
 	4,  // 6: trifid.agent.v1.Up.refusal:type_name -> trifid.agent.v1.Refusal
 	3,  // 7: trifid.agent.v1.Down.welcome:type_name -> trifid.agent.v1.Welcome
 	6,  // 8: trifid.agent.v1.Down.step:type_name -> trifid.agent.v1.Step
 	5,  // 9: trifid.agent.v1.Down.ack:type_name -> trifid.agent.v1.StepID
 	5,  // 10: trifid.agent.v1.Step.id:type_name -> trifid.agent.v1.StepID
-	7,  // 11: trifid.agent.v1.Step.machine:type_name -> trifid.agent.v1.Machine
-	11, // 12: trifid.agent.v1.Step.image:type_name -> trifid.agent.v1.ImageSpec
-	9,  // 13: trifid.agent.v1.Step.nic:type_name -> trifid.agent.v1.Pair
-	8,  // 14: trifid.agent.v1.Machine.context:type_name -> trifid.agent.v1.Context
-	9,  // 15: trifid.agent.v1.Context.vars:type_name -> trifid.agent.v1.Pair
-	10, // 16: trifid.agent.v1.Context.files:type_name -> trifid.agent.v1.ContextFile
-	5,  // 17: trifid.agent.v1.Result.id:type_name -> trifid.agent.v1.StepID
-	13, // 18: trifid.agent.v1.Sync.domains:type_name -> trifid.agent.v1.Event
-	16, // 19: trifid.agent.v1.Facts.datastores:type_name -> trifid.agent.v1.DatastoreSpace
-	18, // 20: trifid.agent.v1.Samples.host:type_name -> trifid.agent.v1.HostSample
-	19, // 21: trifid.agent.v1.Samples.vms:type_name -> trifid.agent.v1.VMSample
-	16, // 22: trifid.agent.v1.HostSample.datastores:type_name -> trifid.agent.v1.DatastoreSpace
-	0,  // 23: trifid.agent.v1.Agent.Link:input_type -> trifid.agent.v1.Up
-	20, // 24: trifid.agent.v1.Agent.Enrol:input_type -> trifid.agent.v1.EnrolRequest
-	21, // 25: trifid.agent.v1.Agent.Renew:input_type -> trifid.agent.v1.RenewRequest
-	1,  // 26: trifid.agent.v1.Agent.Link:output_type -> trifid.agent.v1.Down
-	22, // 27: trifid.agent.v1.Agent.Enrol:output_type -> trifid.agent.v1.Certificate
-	22, // 28: trifid.agent.v1.Agent.Renew:output_type -> trifid.agent.v1.Certificate
-	26, // [26:29] is the sub-list for method output_type
-	23, // [23:26] is the sub-list for method input_type
-	23, // [23:23] is the sub-list for extension type_name
-	23, // [23:23] is the sub-list for extension extendee
-	0,  // [0:23] is the sub-list for field type_name
+	8,  // 11: trifid.agent.v1.Step.machine:type_name -> trifid.agent.v1.Machine
+	12, // 12: trifid.agent.v1.Step.image:type_name -> trifid.agent.v1.ImageSpec
+	10, // 13: trifid.agent.v1.Step.nic:type_name -> trifid.agent.v1.Pair
+	10, // 14: trifid.agent.v1.Step.disk:type_name -> trifid.agent.v1.Pair
+	7,  // 15: trifid.agent.v1.Step.snapshot:type_name -> trifid.agent.v1.Snapshot
+	9,  // 16: trifid.agent.v1.Machine.context:type_name -> trifid.agent.v1.Context
+	10, // 17: trifid.agent.v1.Context.vars:type_name -> trifid.agent.v1.Pair
+	11, // 18: trifid.agent.v1.Context.files:type_name -> trifid.agent.v1.ContextFile
+	5,  // 19: trifid.agent.v1.Result.id:type_name -> trifid.agent.v1.StepID
+	14, // 20: trifid.agent.v1.Sync.domains:type_name -> trifid.agent.v1.Event
+	17, // 21: trifid.agent.v1.Facts.datastores:type_name -> trifid.agent.v1.DatastoreSpace
+	19, // 22: trifid.agent.v1.Samples.host:type_name -> trifid.agent.v1.HostSample
+	20, // 23: trifid.agent.v1.Samples.vms:type_name -> trifid.agent.v1.VMSample
+	17, // 24: trifid.agent.v1.HostSample.datastores:type_name -> trifid.agent.v1.DatastoreSpace
+	0,  // 25: trifid.agent.v1.Agent.Link:input_type -> trifid.agent.v1.Up
+	21, // 26: trifid.agent.v1.Agent.Enrol:input_type -> trifid.agent.v1.EnrolRequest
+	22, // 27: trifid.agent.v1.Agent.Renew:input_type -> trifid.agent.v1.RenewRequest
+	1,  // 28: trifid.agent.v1.Agent.Link:output_type -> trifid.agent.v1.Down
+	23, // 29: trifid.agent.v1.Agent.Enrol:output_type -> trifid.agent.v1.Certificate
+	23, // 30: trifid.agent.v1.Agent.Renew:output_type -> trifid.agent.v1.Certificate
+	28, // [28:31] is the sub-list for method output_type
+	25, // [25:28] is the sub-list for method input_type
+	25, // [25:25] is the sub-list for extension type_name
+	25, // [25:25] is the sub-list for extension extendee
+	0,  // [0:25] is the sub-list for field type_name
 }
 
 func init() { file_trifid_agent_v1_agent_proto_init() }
@@ -2112,7 +2206,7 @@ func file_trifid_agent_v1_agent_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_trifid_agent_v1_agent_proto_rawDesc), len(file_trifid_agent_v1_agent_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   23,
+			NumMessages:   24,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
