@@ -76,6 +76,8 @@ type simulatedRole struct {
 	Name        string       `json:"name"`
 	Min         int          `json:"min"`
 	Max         int          `json:"max"`
+	MinVMs      *int         `json:"min_vms"` // its limits, if it has any
+	MaxVMs      *int         `json:"max_vms"`
 	Ups         int          `json:"ups"`
 	Downs       int          `json:"downs"`
 	VMSeconds   float64      `json:"vm_seconds"`
@@ -83,6 +85,12 @@ type simulatedRole struct {
 	Measured    []struct {
 		Name   string        `json:"name"`
 		Points [][2]*float64 `json:"points"` // time, value
+		Limits []struct {
+			Sign   string  `json:"sign"`
+			Value  float64 `json:"value"`
+			Type   string  `json:"type"`
+			Adjust int     `json:"adjust"`
+		} `json:"limits"` // what policies compare it with
 	} `json:"measured"`
 }
 
@@ -95,7 +103,7 @@ func simulate(c *call) error {
 	if err := json.Unmarshal(answer, &s); err != nil {
 		return fmt.Errorf("read the server's answer: %w", err)
 	}
-	for _, out := range []struct{ path, text string }{{c.str("svg"), s.plot().SVG()}, {c.str("html"), s.page()}} {
+	for _, out := range []struct{ path, text string }{{c.str("svg"), s.picture().SVG()}, {c.str("html"), s.page()}} {
 		if out.path == "" {
 			continue
 		}

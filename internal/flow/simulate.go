@@ -205,27 +205,44 @@ func resultOf(name string, o simulate.Options, r *simulate.Result) jsontree.Valu
 		}
 		warnings = append(warnings, v.With("text", jsontree.Str(w.Text)))
 	}
-	for _, role := range r.Roles {
-		var points, measured []jsontree.Value
-		for _, p := range role.Points {
-			points = append(points, jsontree.List(since(p.At), jsontree.Int(p.Cardinality), jsontree.Int(p.Running)))
-		}
-		for _, m := range role.Measured {
-			var samples []jsontree.Value
-			for _, p := range m.Points {
-				n := jsontree.Value{}
-				if p.Known {
-					n = decimal(p.N)
-				}
-				samples = append(samples, jsontree.List(since(p.At), n))
-			}
-			measured = append(measured, jsontree.Obj(jsontree.F("name", jsontree.Str(m.Name)), jsontree.F("points", jsontree.List(samples...))))
-		}
-		roles = append(roles, jsontree.Obj(jsontree.F("name", jsontree.Str(role.Name)), jsontree.F("min", jsontree.Int(role.Min)), jsontree.F("max", jsontree.Int(role.Max)),
-			jsontree.F("ups", jsontree.Int(role.Ups)), jsontree.F("downs", jsontree.Int(role.Downs)), jsontree.F("vm_seconds", decimal(role.VMTime.Seconds())),
-			jsontree.F("cardinality", jsontree.List(points...)), jsontree.F("measured", jsontree.List(measured...))))
+	for i := range r.Roles {
+		roles = append(roles, roleResult(&r.Roles[i], since))
 	}
 	return jsontree.Obj(jsontree.F("name", jsontree.Str(name)), jsontree.F("start", jsontree.Str(r.Start.Format(time.RFC3339))), jsontree.F("dated", jsontree.Boolean(!o.Metrics.Start.IsZero())),
 		jsontree.F("until", since(r.End)), jsontree.F("boot", decimal(o.Boot.Seconds())), jsontree.F("shutdown", decimal(o.Stop.Seconds())),
 		jsontree.F("decisions", jsontree.List(decisions...)), jsontree.F("warnings", jsontree.List(warnings...)), jsontree.F("roles", jsontree.List(roles...)))
+}
+
+// roleResult is what becomes of a role, as JSON.
+func roleResult(role *simulate.Role, since func(time.Time) jsontree.Value) jsontree.Value {
+	var points, measured []jsontree.Value
+	for _, p := range role.Points {
+		points = append(points, jsontree.List(since(p.At), jsontree.Int(p.Cardinality), jsontree.Int(p.Running)))
+	}
+	for _, m := range role.Measured {
+		var limits, samples []jsontree.Value
+		for _, l := range m.Limits {
+			limits = append(limits, jsontree.Obj(jsontree.F("policy", jsontree.Int(l.Policy)), jsontree.F("sign", jsontree.Str(l.Sign)),
+				jsontree.F("value", decimal(l.Value)), jsontree.F("type", jsontree.Str(l.Type)), jsontree.F("adjust", jsontree.Int(l.Adjust))))
+		}
+		for _, p := range m.Points {
+			n := jsontree.Value{}
+			if p.Known {
+				n = decimal(p.N)
+			}
+			samples = append(samples, jsontree.List(since(p.At), n))
+		}
+		measured = append(measured, jsontree.Obj(jsontree.F("name", jsontree.Str(m.Name)), jsontree.F("limits", jsontree.List(limits...)),
+			jsontree.F("points", jsontree.List(samples...))))
+	}
+	out := []jsontree.Field{jsontree.F("name", jsontree.Str(role.Name)), jsontree.F("min", jsontree.Int(role.Min)), jsontree.F("max", jsontree.Int(role.Max))}
+	if role.MinVMs >= 0 {
+		out = append(out, jsontree.F("min_vms", jsontree.Int(role.MinVMs)))
+	}
+	if role.MaxVMs >= 0 {
+		out = append(out, jsontree.F("max_vms", jsontree.Int(role.MaxVMs)))
+	}
+	return jsontree.Obj(append(out,
+		jsontree.F("ups", jsontree.Int(role.Ups)), jsontree.F("downs", jsontree.Int(role.Downs)), jsontree.F("vm_seconds", decimal(role.VMTime.Seconds())),
+		jsontree.F("cardinality", jsontree.List(points...)), jsontree.F("measured", jsontree.List(measured...)))...)
 }

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/trifid-cloud/trifid/internal/expr"
 	"github.com/trifid-cloud/trifid/internal/flow/reconcile"
 	"github.com/trifid-cloud/trifid/internal/flow/spec"
 	"github.com/trifid-cloud/trifid/internal/one"
@@ -25,6 +26,8 @@ type Role struct {
 	Min, Max   int           // lowest and highest cardinality
 	Ups, Downs int           // decisions
 	VMTime     time.Duration // of all VMs that ran, together
+	MinVMs     int           // its limits, -1 for none
+	MaxVMs     int
 	Points     []Point
 	Measured   []Series // what its policies looked at
 }
@@ -39,6 +42,16 @@ type Point struct {
 type Series struct {
 	Name   string
 	Points []Sample
+	Limits []Limit // in the order of the policies
+}
+
+// Limit is a number that a policy compares a metric with.
+type Limit struct {
+	Policy int    // its index
+	Sign   string // as in LOAD > 80
+	Value  float64
+	Type   string // of the policy's adjustment
+	Adjust int
 }
 
 // Sample is the value from a time on; not Known when there is none.
@@ -87,7 +100,7 @@ func newRecorder(o Options) *recorder {
 	r := &recorder{Result: Result{Start: o.Start, End: o.Start.Add(o.Length)}, o: o, held: map[reconcile.Key]int{}, at: o.Start}
 	for i := range o.Spec.Roles {
 		s := &o.Spec.Roles[i]
-		role := Role{Name: s.Name}
+		role := Role{Name: s.Name, MinVMs: s.Min, MaxVMs: s.Max}
 		for j, names := range s.Looks() {
 			for _, name := range names {
 				switch {
@@ -98,9 +111,29 @@ func newRecorder(o Options) *recorder {
 				}
 			}
 		}
+		for j := range role.Measured {
+			role.Measured[j].Limits = limits(s, role.Measured[j].Name)
+		}
 		r.Roles = append(r.Roles, role)
 	}
 	return r
+}
+
+// limits are what the policies of a role compare a metric with.
+func limits(s *spec.Role, name string) []Limit {
+	var out []Limit
+	for i, p := range s.Policies {
+		e, err := expr.ParseElasticity(p.Expression)
+		if err != nil {
+			continue
+		}
+		for _, t := range e.Thresholds() {
+			if t.Name == name {
+				out = append(out, Limit{Policy: i, Sign: t.Sign, Value: t.Value, Type: p.Type, Adjust: p.Adjust})
+			}
+		}
+	}
+	return out
 }
 
 // warn adds a warning and returns its index, -1 if there are too many.

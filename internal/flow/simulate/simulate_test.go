@@ -73,6 +73,9 @@ func (r *Result) String() string {
 		}
 		for _, s := range role.Measured {
 			fmt.Fprintf(&b, "  %s", s.Name)
+			for _, l := range s.Limits {
+				fmt.Fprintf(&b, " (%s %g: %s %+d)", l.Sign, l.Value, l.Type, l.Adjust)
+			}
 			for _, p := range s.Points {
 				if p.Known {
 					fmt.Fprintf(&b, " %s=%.4g", at(p.At), p.N)
