@@ -119,7 +119,7 @@ func octal(s string) (bits [9]int, ok bool) {
 
 // Act does to a VM that the guest may address what the JSON asks for:
 // {"action":{"perform":"…","params":…}}. Source: OneGate reference §1.12.
-func (u *Guest) Act(ctx context.Context, id int, body string) error {
+func (u *Guest) Act(ctx context.Context, id int, body []byte) error {
 	v, err := u.addressed(id)
 	if err != nil {
 		return err
@@ -149,9 +149,9 @@ func (u *Guest) Act(ctx context.Context, id int, body string) error {
 var errWrongJSON = &Refusal{Status: http.StatusBadRequest, Text: "Error parsing JSON: Wrong resource type"}
 
 // parseObject reads a JSON object.
-func parseObject(body string) (map[string]json.RawMessage, error) {
+func parseObject(body []byte) (map[string]json.RawMessage, error) {
 	var in map[string]json.RawMessage
-	err := json.Unmarshal([]byte(body), &in)
+	err := json.Unmarshal(body, &in)
 	var wrong *json.UnmarshalTypeError
 	switch {
 	case errors.As(err, &wrong) || err == nil && in == nil:
@@ -163,12 +163,12 @@ func parseObject(body string) (map[string]json.RawMessage, error) {
 }
 
 // parseAction reads the body of an action.
-func parseAction(body string) (perform string, p param, err error) {
+func parseAction(body []byte) (perform string, p param, err error) {
 	in, err := parseObject(body)
 	if err != nil {
 		return "", nil, err
 	}
-	inner, err := parseObject(string(in["action"]))
+	inner, err := parseObject(in["action"])
 	if err != nil {
 		return "", nil, errWrongJSON
 	}
@@ -180,7 +180,7 @@ func parseAction(body string) (perform string, p param, err error) {
 
 // ParseCardinality reads the body of a scaling: {"cardinality":4}, or "4" as the
 // stock client has it.
-func ParseCardinality(body string) (int, error) {
+func ParseCardinality(body []byte) (int, error) {
 	in, err := parseObject(body)
 	if err != nil {
 		return 0, err

@@ -1,9 +1,9 @@
 package gate
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
-	"strings"
 
 	"github.com/trifid-cloud/trifid/internal/tmpl"
 )
@@ -27,17 +27,17 @@ var errTooMany = errors.New("too many attributes: expected at most 4096 in one u
 //     without the blanks around it; JSON goes on to its end;
 //   - backslash and n, which is how shells pass a line end, is one where another
 //     attribute or nothing follows, and a part of the value elsewhere.
-func parseChange(text string) (*tmpl.Template, error) {
-	if strings.HasPrefix(strings.TrimLeft(text, " \t\r\n"), "<") {
-		return checked(tmpl.Parse(text))
+func parseChange(text []byte) (*tmpl.Template, error) {
+	if starts(bytes.TrimLeft(text, " \t\r\n"), '<') {
+		return checked(tmpl.Parse(string(text)))
 	}
-	q := quoter{text: text}
+	q := quoter{text: text, out: make([]byte, 0, min(len(text)+len(text)/4+firstOut, mostOut))}
 	switch err := q.run(); {
 	case errors.Is(err, errTooMany):
 		return nil, err
 	case err != nil:
 		// What the core would say of it is better than anything we could.
-		return checked(tmpl.Parse(text))
+		return checked(tmpl.Parse(string(text)))
 	}
 	return checked(tmpl.ParseText(string(q.out)))
 }
@@ -60,9 +60,17 @@ func checked(t *tmpl.Template, err error) (*tmpl.Template, error) {
 // errText says that the text is nothing the quoter understands.
 var errText = errors.New("not a list of attributes")
 
-// quoter writes a text with every value quoted, in time linear in its length.
+// Room for what is written first: what nearly all need, and what the most
+// attributes there may be need if they are short.
+const (
+	firstOut = 64
+	mostOut  = 64 << 10
+)
+
+// quoter writes a text with every value quoted, in time linear in its length. It
+// keeps nothing of the text, whose memory is used again.
 type quoter struct {
-	text  string
+	text  []byte
 	pos   int
 	count int
 	out   []byte
@@ -87,15 +95,15 @@ func (q *quoter) attribute() error {
 		return err
 	}
 	switch rest := q.text[q.pos:]; {
-	case strings.HasPrefix(rest, `"`):
+	case starts(rest, '"'):
 		if err := q.quoted(); err != nil {
 			return err
 		}
-	case strings.HasPrefix(rest, "["):
+	case starts(rest, '['):
 		if err := q.vector(); err != nil {
 			return err
 		}
-	case strings.HasPrefix(rest, "{") && q.json():
+	case starts(rest, '{') && q.json():
 	default:
 		end := q.lineEnd()
 		q.value(q.text[q.pos:end])
@@ -138,7 +146,7 @@ func (q *quoter) quoted() error {
 
 // json reads a JSON object as the value, if it is one and nothing follows it.
 func (q *quoter) json() bool {
-	dec := json.NewDecoder(strings.NewReader(q.text[q.pos:]))
+	dec := json.NewDecoder(bytes.NewReader(q.text[q.pos:]))
 	var object json.RawMessage
 	if dec.Decode(&object) != nil {
 		return false
@@ -147,7 +155,7 @@ func (q *quoter) json() bool {
 	if next := q.skipBlanks(end); next < len(q.text) && q.text[next] != '\n' && !q.breaks(next) {
 		return false
 	}
-	q.value(string(object))
+	q.value(object)
 	q.pos = end
 	return true
 }
@@ -171,13 +179,13 @@ func (q *quoter) pairs() error {
 	q.out = append(q.out, '[')
 	for first := true; ; first = false {
 		q.pos = q.skipLines(q.pos)
-		if first && strings.HasPrefix(q.text[q.pos:], "]") {
+		if first && starts(q.text[q.pos:], ']') {
 			break
 		}
 		if err := q.nameAndEqual(); err != nil {
 			return err
 		}
-		if strings.HasPrefix(q.text[q.pos:], `"`) {
+		if starts(q.text[q.pos:], '"') {
 			if err := q.quoted(); err != nil {
 				return err
 			}
@@ -185,13 +193,13 @@ func (q *quoter) pairs() error {
 			return err
 		}
 		q.pos = q.skipLines(q.pos)
-		if !strings.HasPrefix(q.text[q.pos:], ",") {
+		if !starts(q.text[q.pos:], ',') {
 			break
 		}
 		q.out = append(q.out, ',')
 		q.pos++
 	}
-	if !strings.HasPrefix(q.text[q.pos:], "]") {
+	if !starts(q.text[q.pos:], ']') {
 		return errText
 	}
 	q.out = append(q.out, ']')
@@ -226,14 +234,22 @@ func (q *quoter) bare() error {
 }
 
 // value writes a value as the core reads it.
-func (q *quoter) value(s string) {
-	s = strings.Trim(s, " \t\r")
-	if strings.HasSuffix(s, `\`) && !strings.ContainsAny(s, " \t\r\n=#,[]\"") {
+func (q *quoter) value(s []byte) {
+	s = bytes.Trim(s, " \t\r")
+	if bytes.HasSuffix(s, []byte(`\`)) && !bytes.ContainsAny(s, " \t\r\n=#,[]\"") {
 		q.out = append(q.out, s...) // in quotes it would hide the closing one
 		return
 	}
 	q.out = append(q.out, '"')
-	q.out = append(q.out, strings.ReplaceAll(s, `"`, `\"`)...)
+	for {
+		i := bytes.IndexByte(s, '"')
+		if i < 0 {
+			break
+		}
+		q.out = append(append(q.out, s[:i]...), `\"`...)
+		s = s[i+1:]
+	}
+	q.out = append(q.out, s...)
 	q.out = append(q.out, '"')
 }
 
@@ -249,7 +265,7 @@ func (q *quoter) lineEnd() int {
 
 // breaks tells whether a backslash and an n at i stand for a line end.
 func (q *quoter) breaks(i int) bool {
-	if !strings.HasPrefix(q.text[i:], `\n`) {
+	if !startsEscape(q.text[i:]) {
 		return false
 	}
 	return q.ends(i+2) || q.names(q.skipBlanks(i+2))
@@ -260,7 +276,7 @@ func (q *quoter) breaks(i int) bool {
 func (q *quoter) ends(i int) bool {
 	i = q.skipBlanks(i)
 	rest := q.text[i:]
-	return rest == "" || rest[0] == '\n' || rest[0] == '#' || strings.HasPrefix(rest, `\n`) || q.names(i)
+	return len(rest) == 0 || rest[0] == '\n' || rest[0] == '#' || startsEscape(rest) || q.names(i)
 }
 
 // names tells whether "NAME =" is at i.
@@ -276,6 +292,11 @@ func (q *quoter) nameEnd(i int) int {
 	}
 	return i
 }
+
+func starts(s []byte, c byte) bool { return len(s) > 0 && s[0] == c }
+
+// startsEscape tells whether s begins with a backslash and an n.
+func startsEscape(s []byte) bool { return len(s) > 1 && s[0] == '\\' && s[1] == 'n' }
 
 func isNameByte(c byte) bool {
 	return 'a' <= c|0x20 && c|0x20 <= 'z' || '0' <= c && c <= '9' || c == '_'
@@ -300,10 +321,10 @@ func (q *quoter) skipBetween() {
 	for {
 		q.pos = q.skipLines(q.pos)
 		switch rest := q.text[q.pos:]; {
-		case strings.HasPrefix(rest, `\n`):
+		case startsEscape(rest):
 			q.pos += 2
-		case strings.HasPrefix(rest, "#"):
-			end := strings.IndexByte(rest, '\n')
+		case starts(rest, '#'):
+			end := bytes.IndexByte(rest, '\n')
 			if end < 0 {
 				end = len(rest)
 			}

@@ -86,7 +86,7 @@ func TestParseChange(t *testing.T) {
 		{`A=http://h/p?q=1&r=2#f`, `A="http://h/p?q=1&r=2#f"`},
 		{`A=é ü`, `A="é ü"`},
 	} {
-		got, err := parseChange(c.in)
+		got, err := parseChange([]byte(c.in))
 		if err != nil {
 			t.Errorf("%q: %v, want %s", c.in, err, c.want)
 		} else if s := show(got); s != c.want {
@@ -110,7 +110,7 @@ func TestParseChangeRefuses(t *testing.T) {
 		{"<T><A>1</T>", "Parse error: XML Template malformed."},
 		{`A=C:\a dir\`, ""}, // the template language has no way to hold it
 	} {
-		got, err := parseChange(c.in)
+		got, err := parseChange([]byte(c.in))
 		var parse *tmpl.ParseError
 		if !errors.As(err, &parse) {
 			t.Errorf("%q: %s, %v, want a parse error", c.in, show(got), err)
@@ -127,11 +127,11 @@ func TestParseChangeBounds(t *testing.T) {
 		"XML":            "<T>" + strings.Repeat("<A>1</A>", maxAttributes+1) + "</T>",
 		"quoted":         strings.Repeat(`A="1" `, maxAttributes+1),
 	} {
-		if _, err := parseChange(in); !errors.Is(err, errTooMany) {
+		if _, err := parseChange([]byte(in)); !errors.Is(err, errTooMany) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if got, err := parseChange(strings.Repeat("A=1\n", maxAttributes)); err != nil || got.Len() != maxAttributes {
+	if got, err := parseChange([]byte(strings.Repeat("A=1\n", maxAttributes))); err != nil || got.Len() != maxAttributes {
 		t.Errorf("as many as may be: %v", err)
 	}
 }
@@ -146,7 +146,7 @@ func FuzzParseChange(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, in string) {
-		got, err := parseChange(in)
+		got, err := parseChange([]byte(in))
 		var parse *tmpl.ParseError
 		switch {
 		case err == nil:

@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"log/slog"
@@ -19,14 +20,14 @@ const (
 )
 
 // Update changes the user template of a VM that the guest may address; kind is
-// Append, Erase or another number. It returns once the change is durable.
-func (u *Guest) Update(ctx context.Context, id int, data string, kind int) error {
+// Append, Erase or another number. It returns once the change is durable, and keeps nothing of data.
+func (u *Guest) Update(ctx context.Context, id int, data []byte, kind int) error {
 	v, err := u.addressed(id)
 	if err != nil {
 		return err
 	}
 	if kind != Append {
-		return u.erase(ctx, v, strings.TrimSpace(data), kind)
+		return u.erase(ctx, v, string(bytes.TrimSpace(data)), kind)
 	}
 	change, err := parseChange(data)
 	if errors.Is(err, errTooMany) {

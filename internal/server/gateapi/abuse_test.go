@@ -289,9 +289,10 @@ func TestAbuse(t *testing.T) {
 func TestLargeBodiesShareBuffers(t *testing.T) {
 	w := newWorld(t, settings{})
 	large := "A=" + strings.Repeat("x", 100<<10)
-	until := func(what string, status int) {
+	// A buffer is given back after the answer, so whoever is next may still find it taken.
+	until := func(what string, status int, meanwhile func()) {
 		t.Helper()
-		for giveUp := time.Now().Add(patience); ; {
+		for giveUp := time.Now().Add(patience); ; meanwhile() {
 			a := w.ask(w.lone, "PUT", "/vm", large)
 			if a.status == status {
 				if status == 503 && (a.header.Get("Retry-After") != "1" || a.body != "Too many large requests are being read") {
@@ -304,27 +305,28 @@ func TestLargeBodiesShareBuffers(t *testing.T) {
 			}
 		}
 	}
-	until("at first", 200)
+	wait := func() {}
+	until("at first", 200, wait)
 	var held []net.Conn
-	for range 8 { // each says that it has more to send
+	hold := func() { // says that it has more to send
 		c, err := net.Dial("tcp", w.server.Listener.Addr().String())
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer c.Close()
+		t.Cleanup(func() { c.Close() })
 		held = append(held, c)
 		if _, err := fmt.Fprintf(c, "PUT /vm HTTP/1.1\r\nHost: x\r\nX-ONEGATE-TOKEN: %s\r\nX-ONEGATE-VMID: %d\r\nContent-Length: 200000\r\n\r\n%s", token(t, w.other), w.other.ID, large); err != nil {
 			t.Fatal(err)
 		}
 	}
-	until("all buffers are held", 503)
+	until("all buffers are held", 503, hold)
 	w.want("a small one", w.ask(w.lone, "PUT", "/vm", "A=1"), 200, "")
 	for _, c := range held {
 		if err := c.Close(); err != nil {
 			t.Error(err)
 		}
 	}
-	until("given back", 200)
+	until("given back", 200, wait)
 	w.want("all that may be", w.ask(w.lone, "PUT", "/vm", "# "+strings.Repeat("x", 1<<20-2)), 200, "")
 	w.want("one byte more", w.ask(w.lone, "PUT", "/vm", "# "+strings.Repeat("x", 1<<20-1)), 413, "The body is larger than 1048576 bytes")
 }

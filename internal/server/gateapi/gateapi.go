@@ -37,7 +37,7 @@ type API struct {
 	gate    *gate.Gate
 	opts    Options
 	routes  routes
-	large   buffers // for bodies
+	buffers *buffers
 	metrics *metrics
 	failed  logline.Seldom
 }
@@ -58,7 +58,7 @@ func New(g *gate.Gate, o Options) *API {
 	if o.Heartbeat == 0 {
 		o.Heartbeat = 20 * time.Second
 	}
-	a := &API{gate: g, opts: o, routes: newRoutes(table), large: newBuffers(largeBodies, o.MaxBody+1)}
+	a := &API{gate: g, opts: o, routes: newRoutes(table), buffers: newBuffers(largeBodies, o.MaxBody+1)}
 	a.metrics = newMetrics(a.routes, g)
 	return a
 }

@@ -1,7 +1,7 @@
 package gateapi
 
 import (
-	"strings"
+	"bytes"
 
 	"github.com/trifid-cloud/trifid/internal/gate"
 )
@@ -63,5 +63,5 @@ func showNetwork(q *request, u *gate.Guest) (*gate.Document, error) {
 		return nil, err
 	}
 	said, _ := p.lookup("extended")
-	return u.Network(q.param, strings.EqualFold(said, "true"))
+	return u.Network(q.param, bytes.EqualFold(said, []byte("true")))
 }

@@ -1,6 +1,7 @@
 package gateapi
 
 import (
+	"bytes"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -8,11 +9,8 @@ import (
 	"mime"
 	"mime/multipart"
 	"net/http"
-	"net/url"
-	"strings"
 
 	"github.com/trifid-cloud/trifid/internal/gate"
-	"github.com/trifid-cloud/trifid/internal/server/httpd"
 )
 
 // request is a request that has a route.
@@ -24,6 +22,7 @@ type request struct {
 	param  string  // the part of the path that the route leaves open
 	waited bool    // for a change
 	read   *params // once the body was
+	held   held    // of the server, until end
 }
 
 // The header names as net/http keeps them: each is looked up without a copy.
@@ -61,28 +60,29 @@ func (q *request) credentials() gate.Credentials {
 
 // query returns a parameter of the query string, "" if there is none.
 func (q *request) query(name string) string {
-	v, _ := lookup(q.URL.RawQuery, name)
-	return v
+	v, _ := lookup([]byte(q.URL.RawQuery), name)
+	return string(v)
 }
 
 // lookup finds a parameter in a query string or form; of several the last counts.
-func lookup(encoded, name string) (value string, ok bool) {
-	for encoded != "" {
-		var pair string
-		pair, encoded, _ = strings.Cut(encoded, "&")
-		key, raw, _ := strings.Cut(pair, "=")
-		if unquery(key) == name {
-			value, ok = unquery(raw), true
+func lookup(encoded []byte, name string) (value []byte, ok bool) {
+	var last []byte
+	for len(encoded) > 0 {
+		var pair []byte
+		pair, encoded, _ = bytes.Cut(encoded, []byte("&"))
+		key, raw, _ := bytes.Cut(pair, []byte("="))
+		if string(key) == name || len(key) <= 3*len(name) && string(unquery(key)) == name {
+			last, ok = raw, true
 		}
 	}
-	return value, ok
+	return unquery(last), ok
 }
 
 // unquery decodes a part of a query string. A percent sign that encodes nothing
 // stands for itself: people forget to encode it.
-func unquery(s string) string {
-	if out, err := url.QueryUnescape(s); err == nil {
-		return out
+func unquery(s []byte) []byte {
+	if !bytes.ContainsAny(s, "%+") {
+		return s
 	}
 	out := make([]byte, 0, len(s))
 	for i := 0; i < len(s); i++ {
@@ -91,25 +91,26 @@ func unquery(s string) string {
 			c = ' '
 		}
 		if c == '%' && i+2 < len(s) {
-			if b, err := hex.DecodeString(s[i+1 : i+3]); err == nil {
+			var b [1]byte
+			if _, err := hex.Decode(b[:], s[i+1:i+3]); err == nil {
 				c, i = b[0], i+2
 			}
 		}
 		out = append(out, c)
 	}
-	return string(out)
+	return out
 }
 
 // params finds parameters in the query string and in the body, if the request
 // says that it is a form: requests of every method may, GET too. The body goes
 // first. Source: OneGate reference §1.2.
 type params struct {
-	query, form string
-	parts       map[string]string // of a multipart form
-	body        string
+	query, form []byte
+	parts       map[string][]byte // of a multipart form
+	body        []byte
 }
 
-func (p params) lookup(name string) (string, bool) {
+func (p params) lookup(name string) ([]byte, bool) {
 	if v, ok := p.parts[name]; ok {
 		return v, true
 	}
@@ -124,12 +125,12 @@ func (q *request) params() (params, error) {
 	if q.read != nil {
 		return *q.read, nil
 	}
-	p := params{query: q.URL.RawQuery}
+	p := params{query: []byte(q.URL.RawQuery)}
 	var err error
 	if p.body, err = q.body(); err != nil {
 		return p, err
 	}
-	if p.body != "" {
+	if len(p.body) > 0 {
 		kind, args, err := mime.ParseMediaType(q.Header.Get("Content-Type"))
 		switch {
 		case err != nil: // no type, or none anybody knows
@@ -148,12 +149,12 @@ func (q *request) params() (params, error) {
 // maxParts bounds the fields of a multipart form.
 const maxParts = 32
 
-func parts(body, boundary string) (map[string]string, error) {
-	if !strings.Contains(body, "--"+boundary+"--") {
+func parts(body []byte, boundary string) (map[string][]byte, error) {
+	if !bytes.Contains(body, []byte("--"+boundary+"--")) {
 		return nil, errors.New("it has no end") // the reader may take any end for the form's
 	}
-	out := map[string]string{}
-	in := multipart.NewReader(strings.NewReader(body), boundary)
+	out := map[string][]byte{}
+	in := multipart.NewReader(bytes.NewReader(body), boundary)
 	for range maxParts {
 		p, err := in.NextRawPart()
 		if errors.Is(err, io.EOF) {
@@ -166,93 +167,7 @@ func parts(body, boundary string) (map[string]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		out[p.FormName()] = string(value)
+		out[p.FormName()] = value
 	}
 	return nil, fmt.Errorf("more than %d fields", maxParts)
-}
-
-// A body may have freeBody bytes whatever others hold, which is more than nearly
-// all have; a larger one is read into one of largeBodies buffers for all.
-const (
-	freeBody    = 64 << 10
-	largeBodies = 8
-	firstBody   = 4 << 10 // room before anything was read, if the request says it needs it
-)
-
-// buffers are a few large buffers that are used again and again, so that those who
-// send much cost memory once. They are made when they are needed first.
-type buffers struct {
-	size int64
-	idle chan []byte // nil for one that was not made yet
-}
-
-func newBuffers(n int, size int64) buffers {
-	b := buffers{size, make(chan []byte, n)}
-	for range n {
-		b.idle <- nil
-	}
-	return b
-}
-
-// take returns an empty buffer, false if others have them all.
-func (b *buffers) take() ([]byte, bool) {
-	select {
-	case buf := <-b.idle:
-		if buf == nil {
-			buf = make([]byte, 0, b.size)
-		}
-		return buf, true
-	default:
-		return nil, false
-	}
-}
-
-func (b *buffers) give(buf []byte) { b.idle <- buf[:0] }
-
-// body reads the body of the request.
-func (q *request) body() (text string, err error) {
-	if q.ContentLength == 0 || q.Body == http.NoBody {
-		return "", nil
-	}
-	defer func() {
-		if err != nil {
-			q.w.Header().Set("Connection", "close") // the rest is not read
-		}
-	}()
-	most := q.api.opts.MaxBody
-	if q.ContentLength > most {
-		return "", tooLarge(most)
-	}
-	size := int64(512)
-	if q.ContentLength > 0 {
-		size = min(q.ContentLength, firstBody)
-	}
-	buf, from := make([]byte, 0, size+1), httpd.Body(q.w, q.Request)
-	for {
-		n, err := from.Read(buf[len(buf):cap(buf)])
-		buf = buf[:len(buf)+n]
-		switch {
-		case int64(len(buf)) > most:
-			return "", tooLarge(most)
-		case errors.Is(err, io.EOF):
-			return string(buf), nil
-		case err != nil:
-			return "", &gate.Refusal{Status: http.StatusBadRequest, Text: "The body cannot be read", Cause: err}
-		case len(buf) < cap(buf):
-			continue
-		case 2*cap(buf) <= freeBody:
-			buf = append(make([]byte, 0, 2*cap(buf)), buf...)
-			continue
-		}
-		large, ok := q.api.large.take() // has room for more than may be
-		if !ok {
-			return "", &gate.Refusal{Status: http.StatusServiceUnavailable, Text: "Too many large requests are being read", RetryAfter: retryBusy}
-		}
-		defer q.api.large.give(large)
-		buf = append(large, buf...)
-	}
-}
-
-func tooLarge(most int64) error {
-	return &gate.Refusal{Status: http.StatusRequestEntityTooLarge, Text: fmt.Sprintf("The body is larger than %d bytes", most)}
 }

@@ -34,6 +34,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	route, param := a.routes.find(r.Method, r.URL)
 	q := request{Request: r, api: a, w: w, route: route, param: param}
+	defer q.end()
 	status := a.serve(&q)
 	a.metrics.count(&q, status, began)
 }
@@ -74,8 +75,8 @@ func (a *API) serve(q *request) (status int) {
 		if httpd.WantsEvents(q.Request) {
 			return q.stream(&guest)
 		}
-		if revision, ok := lookup(q.URL.RawQuery, "watch"); ok {
-			return q.poll(&guest, revision)
+		if revision, ok := lookup([]byte(q.URL.RawQuery), "watch"); ok {
+			return q.poll(&guest, string(revision))
 		}
 	}
 	doc, err := t.show(q, &guest)

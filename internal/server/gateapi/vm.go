@@ -27,11 +27,11 @@ func updateVM(q *request, u *gate.Guest) error {
 	}
 	data, isForm := p.lookup("data")
 	if !isForm {
-		data, p.form, p.parts = p.body, "", nil
+		data, p.form, p.parts = p.body, nil, nil
 	}
 	kind := gate.Append
 	if s, ok := p.lookup("type"); ok {
-		kind = gate.ParseID(s)
+		kind = gate.ParseID(string(s))
 	}
 	return u.Update(q.Context(), q.target(u), data, kind)
 }
