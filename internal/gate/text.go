@@ -8,14 +8,25 @@ import (
 	"github.com/trifid-cloud/trifid/internal/tmpl"
 )
 
-// maxAttributes bounds the attributes and sub-attributes of one change.
-const maxAttributes = 4096
+// Bounds of one change: its attributes with their sub-attributes, and the bytes of
+// a name.
+const (
+	maxAttributes = 4096
+	maxName       = 256
+)
 
-// errTooMany refuses a change with more than maxAttributes.
-var errTooMany = errors.New("too many attributes: expected at most 4096 in one update")
+// errTooMuch refuses a change beyond the bounds.
+type errTooMuch string
+
+func (e errTooMuch) Error() string { return string(e) }
+
+const (
+	errTooMany  = errTooMuch("too many attributes: expected at most 4096 in one update")
+	errLongName = errTooMuch("name of an attribute too long: expected at most 256 bytes")
+)
 
 // parseChange reads what a guest sends to change its user template: the text form
-// of a template as people type it, or XML. Every error but errTooMany is a
+// of a template as people type it, or XML. Every error but errTooMuch is a
 // *tmpl.ParseError. Source: OneGate reference §1.11.
 //
 // Guests seldom quote. The original puts quotes around values one character at a
@@ -32,8 +43,9 @@ func parseChange(text []byte) (*tmpl.Template, error) {
 		return checked(tmpl.Parse(string(text)))
 	}
 	q := quoter{text: text, out: make([]byte, 0, min(len(text)+len(text)/4+firstOut, mostOut))}
-	switch err := q.run(); {
-	case errors.Is(err, errTooMany):
+	err, tooMuch := q.run(), errTooMuch("")
+	switch {
+	case errors.As(err, &tooMuch):
 		return nil, err
 	case err != nil:
 		// What the core would say of it is better than anything we could.
@@ -42,7 +54,7 @@ func parseChange(text []byte) (*tmpl.Template, error) {
 	return checked(tmpl.ParseText(string(q.out)))
 }
 
-// checked counts the attributes of what was parsed.
+// checked holds what was parsed to the bounds.
 func checked(t *tmpl.Template, err error) (*tmpl.Template, error) {
 	if err != nil {
 		return nil, err
@@ -50,6 +62,13 @@ func checked(t *tmpl.Template, err error) (*tmpl.Template, error) {
 	n := t.Len()
 	for _, a := range t.All() {
 		n += len(a.Vector)
+		long := len(a.Name) > maxName
+		for _, p := range a.Vector {
+			long = long || len(p.Name) > maxName
+		}
+		if long {
+			return nil, errLongName
+		}
 	}
 	if n > maxAttributes {
 		return nil, errTooMany
@@ -125,6 +144,9 @@ func (q *quoter) nameAndEqual() error {
 	eq := q.skipBlanks(end)
 	if end == q.pos || eq == len(q.text) || q.text[eq] != '=' {
 		return errText
+	}
+	if end-q.pos > maxName {
+		return errLongName
 	}
 	q.out = append(q.out, q.text[q.pos:end]...)
 	q.out = append(q.out, '=')

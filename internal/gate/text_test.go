@@ -131,6 +131,17 @@ func TestParseChangeBounds(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+	name := strings.Repeat("N", maxName)
+	for _, in := range []string{"N" + name + "=1", "A=[N" + name + "=1]", "A=[B=1, N" + name + "=\"1\"]", "<T><N" + name + ">1</N" + name + "></T>"} {
+		if _, err := parseChange([]byte(in)); !errors.Is(err, errLongName) {
+			t.Errorf("%.10s: %v", in, err)
+		}
+	}
+	for _, in := range []string{name + "=1", "A=[" + name + "=1]", "A=[" + strings.Repeat("1", 2*maxName) + "]"} {
+		if _, err := parseChange([]byte(in)); err != nil {
+			t.Errorf("%.10s: %v", in, err)
+		}
+	}
 	if got, err := parseChange([]byte(strings.Repeat("A=1\n", maxAttributes))); err != nil || got.Len() != maxAttributes {
 		t.Errorf("as many as may be: %v", err)
 	}

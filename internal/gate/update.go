@@ -30,7 +30,7 @@ func (u *Guest) Update(ctx context.Context, id int, data []byte, kind int) error
 		return u.erase(ctx, v, string(bytes.TrimSpace(data)), kind)
 	}
 	change, err := parseChange(data)
-	if errors.Is(err, errTooMany) {
+	if tooMuch := errTooMuch(""); errors.As(err, &tooMuch) {
 		return &Refusal{Status: http.StatusRequestEntityTooLarge, Text: err.Error()}
 	}
 	if err != nil {

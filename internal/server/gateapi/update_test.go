@@ -238,6 +238,7 @@ func TestTooMuch(t *testing.T) {
 	w.want("a large value", w.ask(w.lone, "PUT", "/vm", "A="+strings.Repeat("x", 600<<10)), 413, "The user template would be too large")
 	w.want("a large body", w.ask(w.lone, "PUT", "/vm", "A="+strings.Repeat("x", 10<<20)), 413, "The body is larger than 1048576 bytes")
 	w.want("many attributes", w.ask(w.lone, "PUT", "/vm", strings.Repeat("A=1\n", 100_000)), 413, "too many attributes: expected at most 4096 in one update")
+	w.want("a long name", w.ask(w.lone, "PUT", "/vm", strings.Repeat("N", 20_000)+"=1"), 413, "name of an attribute too long: expected at most 256 bytes")
 	w.want("the server lives", w.ask(w.lone, "PUT", "/vm", "A=1"), 200, "")
 	if got := flat(w.now(w.lone)); got != "A=1" {
 		t.Errorf("left %.80s", got)
