@@ -279,8 +279,11 @@ func batchFlags(f *pflag.FlagSet) {
 	text(f, "args", "", "arguments of the action, such as a snapshot's name")
 }
 
+// olderRoleActions are the names of releases up to 4.14; the server knows them.
+var olderRoleActions = []string{"shutdown", "shutdown-hard", "delete", "boot"}
+
 func batchParams(c *call, action string) (map[string]any, error) {
-	if !slices.Contains(roleActions, action) {
+	if !slices.Contains(roleActions, action) && !slices.Contains(olderRoleActions, action) {
 		return nil, fmt.Errorf("Action '%s' is not supported. Supported actions: %s", action, joined(roleActions))
 	}
 	p := map[string]any{}

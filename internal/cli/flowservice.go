@@ -16,19 +16,18 @@ import (
 func flowNoun() *noun {
 	n := &noun{cmd: "oneflow", alias: "flow", short: "Manage services", pool: servicePool, flow: true}
 	n.verbs = append([]verb{
-		n.flowList(serviceTable, func(d document) bool { return d.body.State != one.ServiceDone }),
-		n.flowTop(serviceTable, func(d document) bool { return d.body.State != one.ServiceDone }, showService),
+		withDone(n.flowList(serviceTable, undone)),
+		withDone(n.flowTop(serviceTable, undone, showService)),
 		n.flowShow("service", showService),
 		eventsVerb(),
 		simulateVerb("service", "simulate web load.csv\nsimulate web --until 24h --start '2026-01-31 00:00:00'\nsimulate web load.csv --template new.json --html web.html"),
 		{
 			name: "delete", short: "Shut services down and delete them", args: []arg{selfs("service")}, example: "delete 7",
-			run: func(c *call) error {
-				return c.every("deleted", func(id int) error {
-					_, err := c.request(http.MethodDelete, c.path(id, ""), nil)
-					return err
-				})
-			},
+			run: undeployServices,
+		},
+		{
+			name: "shutdown", short: "Shut services down and delete them, as delete", args: []arg{selfs("service")}, example: "shutdown 7",
+			long: "The name that delete has up to 5.10.", run: undeployServices,
 		},
 		{
 			name: "recover", short: "Recover failed services", args: []arg{selfs("service")}, example: "recover 7\nrecover 7 --delete",
@@ -91,11 +90,11 @@ func flowNoun() *noun {
 			},
 		},
 		{
-			name: "sched-delete", short: "Delete a scheduled action of a role", args: []arg{self("service"), word("role_name"), num("sched_id")},
+			name: "sched-delete", short: "Delete a scheduled action of a role", args: []arg{self("service"), word("role_name"), word("sched_id")},
 			example: "sched-delete 7 worker 3",
 			run: func(c *call) error {
 				return c.every("Scheduled action deleted", func(id int) error {
-					_, err := c.request(http.MethodDelete, c.path(id, "/role/"+url.PathEscape(c.text(1))+"/sched_action/"+c.text(2)), nil)
+					_, err := c.request(http.MethodDelete, c.path(id, "/role/"+url.PathEscape(c.text(1))+"/sched_action/"+url.PathEscape(c.text(2))), nil)
 					return err
 				})
 			},
@@ -124,16 +123,36 @@ func flowNoun() *noun {
 			},
 		},
 		{
-			name: "sched-delete", short: "Delete a scheduled action of every role", args: []arg{self("service"), num("sched_id")}, example: "sched-delete web 3",
+			name: "sched-delete", short: "Delete a scheduled action of every role", args: []arg{self("service"), word("sched_id")}, example: "sched-delete web 3",
 			run: func(c *call) error {
 				return c.every("Scheduled action deleted", func(id int) error {
-					_, err := c.request(http.MethodDelete, c.path(id, "/sched_action/"+c.text(1)), nil)
+					_, err := c.request(http.MethodDelete, c.path(id, "/sched_action/"+url.PathEscape(c.text(1))), nil)
 					return err
 				})
 			},
 		},
 	}}}
 	return n
+}
+
+// undone lets through what list shows without --done.
+func undone(c *call, d document) bool { return c.flag("done") || d.body.State != one.ServiceDone }
+
+// withDone gives a listing of services the flag of 5.12.
+func withDone(v verb) verb {
+	flags := v.flags
+	v.flags = func(f *pflag.FlagSet) {
+		flags(f)
+		boolean(f, "done", "", "services in DONE too")
+	}
+	return v
+}
+
+func undeployServices(c *call) error {
+	return c.every("deleted", func(id int) error {
+		_, err := c.request(http.MethodDelete, c.path(id, ""), nil)
+		return err
+	})
 }
 
 func scale(c *call) error {
@@ -187,7 +206,7 @@ type documentTable func(c *call) render.Table[document]
 
 // flowList lists documents; with --json those that keep lets through as a bare
 // array, as the original does. Source: OneFlow reference §7.4.
-func (n *noun) flowList(table documentTable, keep func(document) bool) verb {
+func (n *noun) flowList(table documentTable, keep func(*call, document) bool) verb {
 	v := n.listVerb()
 	v.example = "list\nlist --csv\nlist --json"
 	v.run = func(c *call) error {
@@ -232,7 +251,7 @@ func (n *noun) flowList(table documentTable, keep func(document) bool) verb {
 
 // flowTop lists documents again and again; where there is a panel to show it
 // does the same with one of them. Source: OneFlow reference §7.2.
-func (n *noun) flowTop(table documentTable, keep func(document) bool, show func(c *call, d document) error) verb {
+func (n *noun) flowTop(table documentTable, keep func(*call, document) bool, show func(c *call, d document) error) verb {
 	v := n.topVerb()
 	if show != nil {
 		v.args = []arg{optional(self("service"))}
@@ -266,14 +285,14 @@ func (n *noun) flowTop(table documentTable, keep func(document) bool, show func(
 	return v
 }
 
-func (c *call) kept(keep func(document) bool) ([]document, error) {
+func (c *call) kept(keep func(*call, document) bool) ([]document, error) {
 	all, err := c.documents(&c.noun.pool)
 	if err != nil {
 		return nil, err
 	}
 	var out []document
 	for _, d := range all {
-		if keep(d) {
+		if keep(c, d) {
 			out = append(out, d)
 		}
 	}

@@ -16,7 +16,7 @@ import (
 
 func flowTemplateNoun() *noun {
 	n := &noun{cmd: "oneflow-template", alias: "flow-template", short: "Manage templates of services", pool: serviceTemplatePool, flow: true}
-	all := func(document) bool { return true }
+	all := func(*call, document) bool { return true }
 	n.verbs = append([]verb{
 		n.flowList(serviceTemplateTable, all), n.flowTop(serviceTemplateTable, all, nil), n.flowShow("service_template", showServiceTemplate),
 		simulateVerb("service_template", "simulate shop load.csv\nsimulate shop load.csv --boot 90s --svg shop.svg\nsimulate shop --until 24h"),

@@ -64,10 +64,9 @@ func unexpected(reason string) string {
 	return jsontree.Obj(jsontree.F("message", jsontree.Str("Internal server error")), jsontree.F("reason", jsontree.Str(reason))).Compact()
 }
 
-// noRoute answers for everything that is not there.
-func noRoute(w http.ResponseWriter, _ *http.Request) {
-	w.WriteHeader(http.StatusNotFound)
-	_, _ = w.Write([]byte("<h1>Not Found</h1>")) // the client may have gone
+// noRoute refuses everything that is not there, to those who may ask.
+func noRoute(*request) (answer, error) {
+	return answer{}, &refusal{http.StatusNotFound, "<h1>Not Found</h1>"}
 }
 
 // fail answers with an error. When it is about a template the client sent, a

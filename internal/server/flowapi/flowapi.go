@@ -10,7 +10,9 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"path"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/trifid-cloud/trifid/internal/auth"
@@ -49,7 +51,7 @@ func New(o Options) *API {
 	for _, r := range routes {
 		a.mux.HandleFunc(r.pattern, a.serve(r.run))
 	}
-	a.mux.HandleFunc("/", noRoute)
+	a.mux.HandleFunc("/", a.serve(noRoute))
 	return a
 }
 
@@ -126,6 +128,11 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h["X-Content-Type-Options"] = nosniff
 	h["X-Frame-Options"] = sameOrigin
 	h["X-Xss-Protection"] = xssBlock
+	if strings.Contains(r.URL.Path, "//") { // of an endpoint that ends in a slash
+		c := *r
+		c.URL = &url.URL{Path: path.Clean(r.URL.Path), RawQuery: r.URL.RawQuery}
+		r = &c
+	}
 	a.mux.ServeHTTP(w, r)
 }
 

@@ -58,14 +58,28 @@ func serviceAction(q *request, id int, a action) (answer, error) {
 		}
 		return done, q.flow.UpdateService(ctx, q.who, id, change, true)
 	}
-	if !slices.Contains(flow.RoleActions, a.name) {
+	if a.name = present(a.name); !slices.Contains(flow.RoleActions, a.name) {
 		return answer{}, a.unsupported()
 	}
 	return q.onRole(id, "", a)
 }
 
+// olderActions are the names that actions on VMs had up to 4.14.
+// Source: OneFlow reference §5.
+var olderActions = map[string]string{
+	"shutdown": "terminate", "shutdown-hard": "terminate-hard", "delete": "terminate-hard", "boot": "resume",
+}
+
+// present is the name that an action has now.
+func present(name string) string {
+	if now, older := olderActions[name]; older {
+		return now
+	}
+	return name
+}
+
 func roleAction(q *request, id int, a action) (answer, error) {
-	if !slices.Contains(flow.RoleActions, a.name) {
+	if a.name = present(a.name); !slices.Contains(flow.RoleActions, a.name) {
 		return answer{}, errs.New(errs.Action, "Action '%s' is not supported. Supported actions: %s", a.name, strings.Join(flow.RoleActions, ", "))
 	}
 	return q.onRole(id, q.PathValue("role"), a)
