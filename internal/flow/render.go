@@ -72,7 +72,7 @@ func (r renderer) body(x facts) jsontree.Value {
 		if i < len(x.svc.Roles) && i < len(x.spec.spec.Roles) {
 			roles[i] = r.role(t, &x.spec.spec.Roles[i], &x.svc.Roles[i], vms[x.svc.Roles[i].Name])
 			if router, ok := x.svc.Routers[x.svc.Roles[i].Name]; ok {
-				roles[i] = roles[i].With("vrouter_id", jsontree.Int(router))
+				roles[i] = ofRouter(roles[i], x.st, router)
 			}
 		}
 	}

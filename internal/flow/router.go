@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"github.com/trifid-cloud/trifid/internal/cloud"
+	"github.com/trifid-cloud/trifid/internal/flow/jsontree"
 	"github.com/trifid-cloud/trifid/internal/one"
 	"github.com/trifid-cloud/trifid/internal/store"
 	"github.com/trifid-cloud/trifid/internal/tmpl"
@@ -42,6 +43,24 @@ func (m *maker) createInRouter(vm cloud.ServiceVM) (*one.VM, error) {
 	vm.Extra = vm.Extra.Without(routerAttrs...)
 	v, err := m.f.cloud.CreateRouterVM(m.tx, m.owner, id, vm)
 	return v, core("one.vrouter.instantiate", err)
+}
+
+// ofRouter adds to a role which router it is, and the floating addresses of that.
+// Source: OneFlow reference §1.6.
+func ofRouter(role jsontree.Value, st *store.State, id int) jsontree.Value {
+	role = role.With("vrouter_id", jsontree.Int(id))
+	r, ok := st.VRouters.Get(id)
+	if !ok {
+		return role
+	}
+	var ips []jsontree.Value
+	for _, nic := range r.Template.Named("NIC") {
+		network, err := strconv.Atoi(nic.Vector.Get("NETWORK_ID"))
+		if ip := nic.Vector.Get("IP"); err == nil && ip != "" && nic.Vector.Bool("FLOATING_IP") {
+			ips = append(ips, jsontree.Obj(jsontree.F("NETWORK_ID", jsontree.Int(network)), jsontree.F("VROUTER_IP", jsontree.Str(ip))))
+		}
+	}
+	return role.With("vrouter_ips", jsontree.List(ips...))
 }
 
 // keepRouters writes the routers of a service into what it is to be, without those

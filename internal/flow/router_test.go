@@ -89,7 +89,7 @@ func TestRouterRole(t *testing.T) {
 		t.Errorf("VM %d of role web is of router %d", web.ID, web.VRouterID)
 	}
 	body, _ := b.flow.Body(id)
-	if want := fmt.Sprintf(`"vrouter_id":%d`, r.ID); !strings.Contains(string(body), want) {
+	if want := fmt.Sprintf(`"vrouter_id":%d,"vrouter_ips":[{"NETWORK_ID":%s,"VROUTER_IP":"10.6.0.10"}]`, r.ID, r.Template.Vector("NIC").Get("NETWORK_ID")); !strings.Contains(string(body), want) {
 		t.Errorf("body %s lacks %s", body, want)
 	}
 	b.refused(b.flow.Scale(b.Context(), alice, id, "gate", 3), fmt.Sprintf("Can't scale service %d: Virtual Router role gate does not support cardinality update", id))

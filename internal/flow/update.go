@@ -25,7 +25,7 @@ var (
 
 	// What the server writes into bodies and keeps elsewhere.
 	runtimeOfService = []string{"log", "state", "start_time", schedActions}
-	runtimeOfRole    = []string{"last_vmname", "nodes", "state", "scale_way", "vrouter_id"}
+	runtimeOfRole    = []string{"last_vmname", "nodes", "state", "scale_way", "vrouter_id", "vrouter_ips"}
 	runtimeOfPolicy  = []string{"last_eval", "true_evals", "expression_evaluated"}
 )
 
