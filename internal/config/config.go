@@ -103,6 +103,9 @@ type Flow struct {
 	VRNameTemplate string   `yaml:"vr_name_template"`
 	ActionNumber   int      `yaml:"action_number"`
 	ActionPeriod   Duration `yaml:"action_period"`
+	// Deadline is how long the VMs of a role may take to come up or to go before
+	// the operation fails; 0 for no limit, as in the original.
+	Deadline Duration `yaml:"deadline"`
 	// LegacyConf is a oneflow-server.conf of the original.
 	LegacyConf string `yaml:"legacy_conf"`
 }

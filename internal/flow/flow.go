@@ -36,11 +36,8 @@ type Options struct {
 	// Monitor gives the newest measurements, for elasticity policies; it may be
 	// nil. Whoever takes measurements calls TakeVMs too.
 	Monitor onexml.Monitor
-	// Deadline is how long the VMs of a role may take to come up or to go before
-	// the operation fails; 0 for no limit, as in the original.
-	Deadline time.Duration
-	Log      *slog.Logger
-	Now      func() time.Time
+	Log     *slog.Logger
+	Now     func() time.Time
 }
 
 // Flow is the service manager. Run does the work while this member leads; the
@@ -82,7 +79,7 @@ func New(o Options) *Flow {
 		life: life, end: end, simulations: make(chan struct{}, maxSimulations),
 		store: o.Store, cloud: o.Cloud, cfg: o.Config, monitor: o.Monitor, log: o.Log, now: o.Now,
 		set: reconcile.Settings{
-			DefaultCooldown: o.Config.DefaultCooldown.Std(), MinInterval: o.Config.MinInterval.Std(), Deadline: o.Deadline,
+			DefaultCooldown: o.Config.DefaultCooldown.Std(), MinInterval: o.Config.MinInterval.Std(), Deadline: o.Config.Deadline.Std(),
 			ShutdownAction: o.Config.ShutdownAction, PerStep: perStep,
 		},
 	}

@@ -2,11 +2,13 @@ package flow_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/trifid-cloud/trifid/internal/agentapi"
+	"github.com/trifid-cloud/trifid/internal/config"
 	"github.com/trifid-cloud/trifid/internal/flow"
 	"github.com/trifid-cloud/trifid/internal/hypervisor/sim"
 	"github.com/trifid-cloud/trifid/internal/one"
@@ -189,6 +191,30 @@ func TestSameSampleIsNoChange(t *testing.T) {
 		if now := last(); now == before {
 			t.Error("a change was not noticed")
 		}
+		b.Stop()
+		b.must(b.st.Close())
+	})
+}
+
+// A service whose VMs find no host fails after the deadline, and says so; it can
+// then be recovered, or shut down.
+func TestDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := settings()
+		cfg.Deadline = config.Duration(10 * time.Minute)
+		b := newBenchWith(t, flow.Options{Config: cfg}, sim.Config{})
+		huge := b.Template("NAME=huge\nCPU=1000000\nMEMORY=64")
+		id := b.service("", fmt.Sprintf(`{"name":"web","type":"vm","template_id":%d,"cardinality":1}`, huge))
+		b.waitState(id, one.ServiceDeploying)
+		time.Sleep(9 * time.Minute)
+		b.waitState(id, one.ServiceDeploying)
+		time.Sleep(2 * time.Minute)
+		b.waitState(id, one.ServiceFailedDeploying)
+		if log := strings.Join(b.log(id), "\n"); !strings.Contains(log, "Role web is still DEPLOYING after 10m0s") {
+			t.Errorf("log %s", log)
+		}
+		b.must(b.flow.Recover(b.Context(), b.Admin, id, true))
+		b.waitGone(id)
 		b.Stop()
 		b.must(b.st.Close())
 	})

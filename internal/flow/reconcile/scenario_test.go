@@ -473,6 +473,43 @@ func TestUndeployNeverForgetsMachines(t *testing.T) {
 	w.want("gone")
 }
 
+// Only terminate-hard is hard; the role's action comes before the service's, that
+// before the server's. Source: OneFlow reference §2.1.
+func TestShutdownActions(t *testing.T) {
+	for _, c := range []struct {
+		server, service, role string
+		want                  Op
+	}{
+		{"terminate", "", "", OpStop},
+		{"terminate", "", "terminate-hard", OpStopHard},
+		{"terminate", "terminate-hard", "", OpStopHard},
+		{"terminate", "terminate-hard", "terminate", OpStop},
+		{"terminate-hard", "", "", OpStopHard},
+		{"terminate-hard", "terminate", "", OpStop},
+		{"terminate-hard", "", "shutdown-hard", OpStop},
+		{"shutdown-hard", "", "", OpStop},
+	} {
+		action := func(s string) string {
+			if s == "" {
+				return ""
+			}
+			return `"shutdown_action":"` + s + `",`
+		}
+		w := newWorld(t, service(action(c.service), strings.TrimSuffix("a 1,"+action(c.role), ",")))
+		w.settings.ShutdownAction = c.server
+		w.rest()
+		plan, err := Undeploy(w.input())
+		if err != nil {
+			t.Fatal(err)
+		}
+		in := w.input()
+		in.Service = plan.Service
+		if got := Next(in).Do; !slices.Equal(got, []Do{{VM: 0, Op: c.want}}) {
+			t.Errorf("%+v: %+v", c, got)
+		}
+	}
+}
+
 func TestDeadline(t *testing.T) {
 	w := newWorld(t, service("", "a 1"))
 	w.settings.Deadline = time.Minute
