@@ -212,7 +212,7 @@ func (tx *Tx) chargeVM(v *one.VM, sign float64) {
 }
 
 func (tx *Tx) chargeImage(i *one.Image, sign float64) {
-	q := one.DatastoreQuota{Images: 1, Size: float64(i.Size)}
+	q := one.DatastoreQuota{Images: 1, Size: float64(i.StoredMB())}
 	addDS(tx, &tx.State.UserDS, pair(i.UID, i.DatastoreID), q, sign)
 	addDS(tx, &tx.State.GroupDS, pair(i.GID, i.DatastoreID), q, sign)
 }

@@ -87,7 +87,7 @@ func (s *Store) compactHistory(ctx context.Context, _ Term) error {
 }
 
 // keepBytes bounds the stretch of history that KeepRevisions may be.
-const keepBytes = 64 << 20
+const keepBytes = 32 << 20
 
 // stretch is the piece of history that is being written: a number of revisions or
 // of bytes, whichever is full first. Only the run goroutine uses it.

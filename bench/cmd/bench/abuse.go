@@ -28,7 +28,7 @@ func (b *bench) abused(ctx context.Context) (err error) {
 	defer end(&err, server)
 	t := figures.NewTable("Abuse", fmt.Sprintf(`One good guest asks %d times a second over %d connections, alone and then beside %d connections of abuse for %v.
 The abuse comes from a process of the lowest priority: in life it runs on other machines, and only what it makes the server do is there.
-Memory is what is resident at most, first while all guests do over as many connections what they may, then during the abuse.`,
+Memory is what is resident at most: before it, when first all guests do over as many connections what they may, and during it.`,
 		goodRate, goodConns, abuse.Conns(), b.abuse),
 		[]string{"good guest"}, "alone p99, ms", "abused p99, ms", "ratio", "wrong", "memory, MB", "grown, MB", "abuse, requests/s", "server, cores", "others, cores")
 	row := t.Row("GET and PUT /vm").Aim(2, figures.Below(2)).Aim(3, figures.Below(0.5)).Aim(5, figures.Below(32))
@@ -41,13 +41,11 @@ Memory is what is resident at most, first while all guests do over as many conne
 }
 
 func (b *bench) abuseOnce(ctx context.Context, row *figures.Row, server *target.Trifid, guests []guest) error {
-	before, err := b.busy(ctx, server, guests)
-	if err != nil {
-		return err
-	}
 	next := goodGuest(server, guests[0])
-	alone, err := load.Run(ctx, load.Config{Addr: server.Gate, Conns: goodConns, Duration: min(b.abuse, 20*time.Second), Rate: goodRate, Next: next})
-	if err != nil {
+	watch := watchMemory(server)
+	alone, err := b.beforehand(ctx, server, guests, next)
+	before, watched := watch()
+	if err := errors.Join(err, watched); err != nil {
 		return err
 	}
 	var beside *load.Result
@@ -60,7 +58,7 @@ func (b *bench) abuseOnce(ctx context.Context, row *figures.Row, server *target.
 			return err
 		}
 		defer end(&err, bad)
-		watch := watchMemory(server)
+		watch = watchMemory(server)
 		m, err := target.NewMeter(server.Process)
 		if err != nil {
 			return err
@@ -91,25 +89,27 @@ func (b *bench) abuseOnce(ctx context.Context, row *figures.Row, server *target.
 	return nil
 }
 
-// busy has all guests read and write as fast as they may, over as many
-// connections as the abuse has, and returns the most that was resident: how much
-// the heap grows between two collections depends on what is alive, not on who
-// sends the requests.
-func (b *bench) busy(ctx context.Context, server *target.Trifid, guests []guest) (int64, error) {
+// beforehand has all guests read and write as fast as they may, over as many
+// connections as the abuse has: how much the heap grows between two collections
+// depends on what is alive, not on who sends the requests. Then the good guest is
+// alone, and what it got is returned.
+func (b *bench) beforehand(ctx context.Context, server *target.Trifid, guests []guest, next load.Next) (*load.Result, error) {
 	value := 0
 	gets, puts, n := turns(all(server, guests, getRequest)), changes(all(server, guests, putRequest), &value), 0
-	watch := watchMemory(server)
-	r, err := load.Run(ctx, load.Config{Addr: server.Gate, Conns: abuse.Conns(), Duration: min(b.abuse, 20*time.Second), Next: func(dst []byte) ([]byte, int) {
+	length := min(b.abuse, 20*time.Second)
+	busy, err := load.Run(ctx, load.Config{Addr: server.Gate, Conns: abuse.Conns(), Duration: length, Next: func(dst []byte) ([]byte, int) {
 		if n++; n%2 == 0 {
 			return gets(dst)
 		}
 		return puts(dst)
 	}})
-	most, watched := watch()
-	if err := errors.Join(err, watched); err != nil {
-		return 0, err
+	if err != nil {
+		return nil, err
 	}
-	return most, r.Err()
+	if err := busy.Err(); err != nil {
+		return nil, err
+	}
+	return load.Run(ctx, load.Config{Addr: server.Gate, Conns: goodConns, Duration: length, Rate: goodRate, Next: next})
 }
 
 // tokens returns the guests as those who abuse know them.
