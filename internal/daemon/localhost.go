@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"os/user"
 	"strconv"
+	"time"
 
 	"github.com/trifid-cloud/trifid/internal/agent"
 	"github.com/trifid-cloud/trifid/internal/agentapi"
@@ -139,7 +141,7 @@ func (h *localHost) findLibvirt(ctx context.Context, c *agent.Config) error {
 		log.Warn("libvirt is not there yet; machines will wait for it. Install libvirt, name its socket in hypervisor.libvirt_socket, or run with --hypervisor sim",
 			"socket", h.cfg.Hypervisor.LibvirtSocket)
 	}
-	disks, err := disk.New(disk.Config{Base: h.dir.join("datastores"), Owner: qemuOwner()})
+	disks, err := disk.New(disk.Config{Base: h.dir.join("datastores"), Owner: qemuOwner(), HTTP: downloads()})
 	if err != nil {
 		return err
 	}
@@ -150,6 +152,18 @@ func (h *localHost) findLibvirt(ctx context.Context, c *agent.Config) error {
 	c.Driver, c.Disks, c.Networks = driver, disks, hostnet.New(hostnet.Config{})
 	return nil
 }
+
+// downloads returns the client that images and files are downloaded with. What
+// arrives may take its time, an answer has to begin.
+func downloads() *http.Client {
+	return &http.Client{Transport: &http.Transport{
+		Proxy: http.ProxyFromEnvironment, TLSHandshakeTimeout: answers, ResponseHeaderTimeout: answers,
+		DialContext: (&net.Dialer{Timeout: answers}).DialContext, DisableKeepAlives: true,
+	}}
+}
+
+// answers is how long a server may take to begin its answer.
+const answers = 30 * time.Second
 
 // qemuOwner returns who Debian's libvirt runs QEMU as, nil when there is no such
 // account: then files are left to this process's own user.

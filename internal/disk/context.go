@@ -5,9 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/trifid-cloud/trifid/internal/agentapi"
@@ -22,29 +25,26 @@ const padding = 150 * 2048
 // Context writes the context disk of a VM anew, in one step: a guest that has
 // the old one keeps it whole. It holds secrets, so that only QEMU may read it.
 // Source: resources reference §1.7 and §5.2.
-func (h *Host) Context(_ context.Context, m *agentapi.Machine) error {
+func (h *Host) Context(ctx context.Context, m *agentapi.Machine) (err error) {
 	c := m.Context
 	if c == nil {
 		return nil
 	}
 	spec := contextdisk.Spec{Vars: c.Vars, Token: c.Token, Time: time.Unix(c.Time, 0)}
-	for _, f := range c.Files {
-		if err := checkAbs("FILES", f.Path); err != nil {
-			return fmt.Errorf("context disk: %w", err)
-		}
-		if f.Name == "" && restrictedFile(f.Path) { // named by a user, and no image
-			return fmt.Errorf("CONTEXT/FILES cannot use %s, it's in restricted directories", f.Path)
-		}
-		files, err := contextdisk.LocalFiles(f.Path, f.Name)
+	if err := makeDir(h.Dir(m)); err != nil {
+		return full(err, h.cfg.Base)
+	}
+	disk := h.DiskPath(m, c.DiskID)
+	downloads := disk + ".files" + part
+	defer func() { err = errors.Join(err, os.RemoveAll(downloads)) }()
+	for i, f := range c.Files {
+		files, err := h.contextFiles(ctx, f, filepath.Join(downloads, strconv.Itoa(i)))
 		if err != nil {
 			return err
 		}
 		spec.Files = append(spec.Files, files...)
 	}
-	if err := makeDir(h.Dir(m)); err != nil {
-		return full(err, h.cfg.Base)
-	}
-	return h.produce(h.DiskPath(m, c.DiskID), secretMode, func(path string) (err error) {
+	return h.produce(disk, secretMode, func(path string) (err error) {
 		out, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, secretMode)
 		if err != nil {
 			return err
@@ -60,6 +60,49 @@ func (h *Host) Context(_ context.Context, m *agentapi.Machine) error {
 		}
 		return out.Truncate(size + padding)
 	})
+}
+
+// maxDownload bounds a file that a CONTEXT has from the web, in bytes.
+const maxDownload = 64 * mb
+
+// contextFiles returns what a CONTEXT names: a file, a directory with all below
+// it, or what a URL answers, which is written to a new directory first.
+func (h *Host) contextFiles(ctx context.Context, f agentapi.ContextFile, dir string) ([]contextdisk.File, error) {
+	switch {
+	case f.Name == "" && isWeb(f.Path):
+		return h.downloadFile(ctx, f.Path, dir)
+	case f.Name == "" && restrictedFile(f.Path): // named by a user, and no image
+		return nil, fmt.Errorf("CONTEXT/FILES cannot use %s, it's in restricted directories", f.Path)
+	}
+	if err := checkAbs("FILES", f.Path); err != nil {
+		return nil, fmt.Errorf("context disk: %w", err)
+	}
+	return contextdisk.LocalFiles(f.Path, f.Name)
+}
+
+func (h *Host) downloadFile(ctx context.Context, address, dir string) ([]contextdisk.File, error) {
+	u, err := url.Parse(address)
+	if err != nil {
+		return nil, fmt.Errorf("CONTEXT/FILES: %w", err)
+	}
+	name, shown := path.Base(u.Path), u.Redacted()
+	if name == "." || name == "/" {
+		return nil, fmt.Errorf("CONTEXT/FILES: %s names no file: expected a path behind the host", shown)
+	}
+	if err := os.RemoveAll(dir); err != nil { // of an attempt that was interrupted
+		return nil, err
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, full(err, h.cfg.Base)
+	}
+	file := filepath.Join(dir, name)
+	switch n, err := h.download(ctx, address, file, maxDownload); {
+	case err != nil:
+		return nil, fmt.Errorf("CONTEXT/FILES: download %s: %w", shown, full(err, h.cfg.Base))
+	case n > maxDownload:
+		return nil, fmt.Errorf("CONTEXT/FILES: %s is larger than %d MiB", shown, maxDownload/mb)
+	}
+	return contextdisk.LocalFiles(file, "")
 }
 
 // restrictedDirs are of which no file may go to a guest, whoever names it.

@@ -1,9 +1,13 @@
 package disk
 
 import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -15,7 +19,18 @@ import (
 // configuration never are, by whatever way. Source: OneGate reference §5.2.
 func TestContextFiles(t *testing.T) {
 	needs(t, "isoinfo")
-	h, dir := newHost(t, Config{}), t.TempDir()
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/dir/hello.sh":
+			fmt.Fprint(w, "echo hello\n")
+		case "/large":
+			w.Header().Set("Content-Length", strconv.Itoa(maxDownload+1))
+		default:
+			http.NotFound(w, r)
+		}
+	}))
+	defer web.Close()
+	h, dir := newHost(t, Config{HTTP: web.Client()}), t.TempDir()
 	hello := write(t, filepath.Join(dir, "scripts", "hello.sh"), "echo hello\n")
 	link := filepath.Join(dir, "link")
 	if err := os.Symlink("/etc", link); err != nil {
@@ -36,10 +51,15 @@ func TestContextFiles(t *testing.T) {
 		{"by a detour", agentapi.ContextFile{Path: "/usr/../etc/passwd"}, "CONTEXT/FILES cannot use /usr/../etc/passwd, it's in restricted directories"},
 		{"by a link", agentapi.ContextFile{Path: link + "/passwd"}, "CONTEXT/FILES cannot use " + link + "/passwd, it's in restricted directories"},
 		{"relative", agentapi.ContextFile{Path: "etc/passwd"}, "FILES"},
+		{"a download", agentapi.ContextFile{Path: web.URL + "/dir/hello.sh?version=1"}, "/hello.sh"},
+		{"no download", agentapi.ContextFile{Path: web.URL + "/none"}, "CONTEXT/FILES: download " + web.URL + "/none: the server answers 404"},
+		{"too large", agentapi.ContextFile{Path: web.URL + "/large"}, "CONTEXT/FILES: " + web.URL + "/large is larger than 64 MiB"},
+		{"no file", agentapi.ContextFile{Path: web.URL + "/"}, "CONTEXT/FILES: " + web.URL + "/ names no file"},
 		{"not there", agentapi.ContextFile{Path: "/no/such/file"}, "no such file"},
 	} {
 		m.Context.Files = []agentapi.ContextFile{c.file}
 		err := h.Context(t.Context(), m)
+		noParts(t, h.cfg.Base)
 		iso := h.DiskPath(m, 2)
 		if !strings.HasPrefix(c.want, "/") {
 			if err == nil || !strings.Contains(err.Error(), c.want) {

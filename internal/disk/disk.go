@@ -42,7 +42,8 @@ type Config struct {
 	// their paths; /var/tmp when nil. Those of files datastores are in Base.
 	KernelDirs []string
 	Owner      *Owner // who QEMU runs as; nil: root
-	// HTTP fetches images from http:// and https:// paths. nil: such are refused.
+	// HTTP fetches images, and files of a CONTEXT, from http:// and https:// paths.
+	// nil: such are refused.
 	HTTP    *http.Client
 	QemuImg string // program; "qemu-img" when empty
 }

@@ -108,11 +108,8 @@ func (h *Host) fetch(ctx context.Context, s *agentapi.ImageSpec, sums Sums, path
 func (h *Host) copySource(ctx context.Context, s *agentapi.ImageSpec, sums Sums, path string) error {
 	scheme, _, isURL := strings.Cut(s.Path, "://")
 	switch {
-	case isURL && (scheme == "http" || scheme == "https"):
-		if h.cfg.HTTP == nil {
-			return fmt.Errorf("images from %s:// addresses are not enabled on this host", scheme)
-		}
-		if err := h.download(ctx, s, path); err != nil {
+	case isWeb(s.Path):
+		if err := h.downloadImage(ctx, s, path); err != nil {
 			return err
 		}
 	case isURL:
