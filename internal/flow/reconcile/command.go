@@ -29,10 +29,17 @@ func command(in Input, f func(p *planner) error) (Plan, error) {
 }
 
 // Scale sets the cardinality of a role; force disregards the role's limits. It
-// is allowed while the service warns too, which the original refuses.
+// is allowed while the service warns too, and for the role that is being scaled,
+// so that what does not fit can be taken back; the original refuses both.
 func Scale(in Input, role string, cardinality int, force bool) (Plan, error) {
 	return command(in, func(p *planner) error {
-		if p.s.State != one.ServiceRunning && p.s.State != one.ServiceWarning {
+		switch p.s.State {
+		case one.ServiceRunning, one.ServiceWarning:
+		case one.ServiceScaling, one.ServiceFailedScaling:
+			if p.s.ScalingRole != role {
+				return refuse("Service cannot be scaled in state: %s", p.s.State)
+			}
+		default:
 			return refuse("Service cannot be scaled in state: %s", p.s.State)
 		}
 		r := p.role(role)

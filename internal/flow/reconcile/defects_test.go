@@ -148,6 +148,39 @@ func TestIssue3433ScaleUpThatDoesNotFit(t *testing.T) {
 	w.want("RUNNING a:RUNNING(3) 0/a=RUNNING 1/a=RUNNING 2/a=RUNNING")
 }
 
+// A scaling can be given another aim: what never came up goes first, whether it
+// waits or has failed, and a refusal is forgotten.
+func TestIssue3433AnotherAim(t *testing.T) {
+	w := newWorld(t, service("", `a 2,"cooldown":0`, "b 1"))
+	w.settle()
+	w.run(0, 1, 2)
+	w.must(scaleTo("a", 6))
+	w.run(3)
+	w.must(scaleTo("a", 4))
+	w.want("SCALING a:SCALING(4) b:RUNNING(1) 0/a=RUNNING 1/a=RUNNING 2/b=RUNNING 3/a=RUNNING 4/a=PENDING")
+	w.set(one.VMActive, one.LCMPrologFailure, 4)
+	w.want("FAILED_SCALING a:FAILED_SCALING(4) b:RUNNING(1) 0/a=RUNNING 1/a=RUNNING 2/b=RUNNING 3/a=RUNNING 4/a=PROLOG_FAILURE")
+	w.refuses("Service cannot be scaled in state: FAILED_SCALING", scaleTo("b", 2))
+	w.must(scaleTo("a", 3))
+	w.rest()
+	w.want("RUNNING a:RUNNING(3) b:RUNNING(1) 0/a=RUNNING 1/a=RUNNING 2/b=RUNNING 3/a=RUNNING")
+
+	w.refuseCreate = func() bool { return true } // such as a quota
+	w.must(scaleTo("a", 9))
+	w.want("FAILED_SCALING a:FAILED_SCALING(9) b:RUNNING(1) 0/a=RUNNING 1/a=RUNNING 2/b=RUNNING 3/a=RUNNING")
+	w.must(scaleTo("a", 2))
+	w.rest()
+	w.want("RUNNING a:RUNNING(2) b:RUNNING(1) 1/a=RUNNING 2/b=RUNNING 3/a=RUNNING")
+
+	// Down that a guest does not obey, and then up again.
+	w.must(scaleTo("a", 1))
+	w.run(1)
+	w.want("FAILED_SCALING a:FAILED_SCALING(1) b:RUNNING(1) 1/a=RUNNING 2/b=RUNNING 3/a=RUNNING")
+	w.must(scaleTo("a", 2))
+	w.rest()
+	w.want("RUNNING a:RUNNING(2) b:RUNNING(1) 1/a=RUNNING 2/b=RUNNING 3/a=RUNNING")
+}
+
 // Recovery makes what is missing; it does not take the state for the fact.
 func TestIssue6396RecoverWithoutMachines(t *testing.T) {
 	w := newWorld(t, service("", "a 2"))

@@ -44,13 +44,22 @@ func (p *planner) watch() {
 func (p *planner) startScaling(r *role, cardinality int, cooldown int64, why one.ServiceEvent) {
 	way, word := 0, "up"
 	if cardinality < r.Cardinality {
-		way, word = 1, "down"
+		word = "down"
+	}
+	if cardinality < len(r.live)-len(r.Leaving) {
+		way = 1
 	}
 	why.Type, why.Role, why.From, why.To = one.EventScaling, r.Name, r.Cardinality, cardinality
 	p.log(why, "Role %s scaling %s from %d to %d nodes", r.Name, word, r.Cardinality, cardinality)
-	r.Cardinality, r.ScaleWay, r.Policies, r.NewAfter = cardinality, way, nil, -1
-	for _, m := range r.live {
-		r.NewAfter = max(r.NewAfter, m.ID)
+	r.Cardinality, r.ScaleWay, r.Policies = cardinality, way, nil
+	if p.s.State == one.ServiceScaling || p.s.State == one.ServiceFailedScaling { // to another cardinality than before
+		r.Retry, r.Since = nil, p.now
+		p.onlyEnding(r)
+	} else {
+		r.NewAfter = -1
+		for _, m := range r.live {
+			r.NewAfter = max(r.NewAfter, m.ID)
+		}
 	}
 	p.s.ScalingRole, p.s.Cooldown, p.s.Emptied = r.Name, cooldown, false
 	p.enterRole(r, one.RoleScaling)
@@ -58,7 +67,9 @@ func (p *planner) startScaling(r *role, cardinality int, cooldown int64, why one
 }
 
 // scale brings a role to its cardinality: new machines are awaited, the oldest
-// ones go. Source: OneFlow reference §3.5.
+// ones go, but before them those that this scaling made and that never came up,
+// the last one first.
+// Source: OneFlow reference §3.5.
 func (p *planner) scale() {
 	r := p.role(p.s.ScalingRole)
 	if r == nil {
@@ -72,6 +83,18 @@ func (p *planner) scale() {
 	}
 	p.mend(r)
 	staying := slices.DeleteFunc(slices.Clone(r.live), func(m Machine) bool { return has(r.Leaving, m.ID) })
+	pending := func(m Machine) bool { return m.ID > r.NewAfter && !m.up(p.in.Spec.Gate) }
+	slices.SortFunc(staying, func(a, b Machine) int {
+		switch x, y := pending(a), pending(b); {
+		case x && !y:
+			return -1
+		case y && !x:
+			return 1
+		case x:
+			return b.ID - a.ID
+		}
+		return a.ID - b.ID
+	})
 	surplus := len(staying) + r.fresh - r.Cardinality
 	for _, m := range staying[:max(0, min(surplus, len(staying)))] {
 		if !p.stop(r, m, one.RoleFailedScaling) {

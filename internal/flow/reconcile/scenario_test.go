@@ -283,7 +283,7 @@ func TestScaleByHand(t *testing.T) {
 	w.lines = nil
 	w.must(scaleTo("a", 4))
 	w.want("SCALING a:SCALING(4) b:RUNNING(1) 0/a=RUNNING 1/a=RUNNING 2/b=RUNNING 3/a=PENDING 4/a=PENDING")
-	w.refuses("Service cannot be scaled in state: SCALING", scaleTo("a", 3))
+	w.refuses("Service cannot be scaled in state: SCALING", scaleTo("b", 3))
 	w.run(3, 4)
 	w.want("COOLDOWN a:COOLDOWN(4) b:RUNNING(1) 0/a=RUNNING 1/a=RUNNING 2/b=RUNNING 3/a=RUNNING 4/a=RUNNING")
 	w.pass(9999 * time.Millisecond)
