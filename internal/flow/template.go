@@ -94,17 +94,17 @@ func (f *Flow) UpdateTemplate(ctx context.Context, who auth.Caller, id int, chan
 	return envelope(document(doc, storedBody(doc))), nil
 }
 
-// UpdateTemplateText changes the attributes of a template's document beside its
-// body, given as a template text.
-func (f *Flow) UpdateTemplateText(ctx context.Context, who auth.Caller, id int, text string, appended bool) error {
+// UpdateText changes the attributes of a service's or template's document beside
+// its body, given as a template text.
+func (f *Flow) UpdateText(ctx context.Context, who auth.Caller, id, typ int, text string, appended bool) error {
 	change, err := tmpl.Parse(text)
 	if err != nil {
 		return errs.Wrap(errs.Internal, err)
 	}
 	return f.store.Update(ctx, func(tx *store.Tx) error {
-		d, err := f.template(&tx.State, who, id, one.Manage)
+		d, err := f.cloud.FlowDocument(&tx.State, who, id, typ, one.Manage)
 		if err != nil {
-			return err
+			return core(methodFor(one.Manage), err)
 		}
 		next := change.Without("BODY", "NAME")
 		if body := d.Template.Get("BODY"); body != "" {

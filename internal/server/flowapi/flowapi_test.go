@@ -256,8 +256,10 @@ func TestServiceActions(t *testing.T) {
 	cardinality("cache", 2)
 	s.want(t, 204, "POST", path+"/role_action", `{"action":{"perform":"remove_role","params":{"role":"cache","add":false}}}`)
 	cardinality("cache", 0)
-	s.want(t, 204, "PUT", path, `{"append":true,"template":"{\"description\":\"sells things\"}"}`)
-	if body := s.want(t, 200, "GET", path, ""); !strings.Contains(body, `"description": "sells things"`) {
+	s.want(t, 204, "PUT", path, `{"append":true,"template":"{\"description\":\"sells\"}"}`)
+	action("update", `{"append":true,"template_json":"{\"description\":\"sells things\"}"}`) // 5.0 to 5.10
+	action("update", `{"append":true,"template_raw":"LABELS=\"a\""}`)
+	if body := s.want(t, 200, "GET", path, ""); !strings.Contains(body, `"description": "sells things"`) || !strings.Contains(body, `"LABELS": "a"`) {
 		t.Errorf("not updated: %s", body)
 	}
 	action("recover", `{"delete":true}`)

@@ -52,6 +52,9 @@ func serviceAction(q *request, id int, a action) (answer, error) {
 	case "chown", "chgrp", "chmod", "rename":
 		return done, q.describe(id, one.DocService, a, q.flow.Chown)
 	case "update":
+		if raw := a.params.Get("template_raw"); raw.Kind == jsontree.String {
+			return done, q.flow.UpdateText(ctx, q.who, id, one.DocService, raw.Text, true)
+		}
 		change, err := q.within(a.params.Get("template_json"), "Missing template to append")
 		if err != nil {
 			return answer{}, err

@@ -75,7 +75,7 @@ func clones(v jsontree.Value) bool {
 func (q *request) changeTemplate(id int, a action) error {
 	appended := a.params.Get("append").Present()
 	if raw := a.params.Get("template_raw"); raw.Kind == jsontree.String {
-		return q.flow.UpdateTemplateText(q.Context(), q.who, id, raw.Text, appended)
+		return q.flow.UpdateText(q.Context(), q.who, id, one.DocServiceTemplate, raw.Text, appended)
 	}
 	change, err := q.within(a.params.Get("template_json"), "action.params has no template_json and no template_raw")
 	if err != nil {
