@@ -187,7 +187,7 @@ func (in userInput) check(s string) string {
 		}
 		for _, a := range answers {
 			if !slices.Contains(strings.Split(in.options, ","), a) {
-				return "expected of " + in.options
+				return "expected one of " + in.options
 			}
 		}
 	default:

@@ -121,8 +121,8 @@ func TestPrompt(t *testing.T) {
 		{"M|range|Size|1..4|", "0\n5\n4\n", "4", "expected a number in the range 1..4"},
 		{"M|range-float|Size|0.5..1.5|", "2\n1.25\n", "1.25", "Float in the range [0.5..1.5]"},
 		{"M|boolean|Sure", "yes\nYES\n", "YES", "Boolean has to be YES or NO"},
-		{"M|list|Colour|red,green|", "blue\ngreen\n", "green", "expected of red,green"},
-		{"M|list-multiple|Colour|red,green|", "red,blue\nred,green\n", "red,green", "expected of red,green"},
+		{"M|list|Colour|red,green|", "blue\ngreen\n", "green", "expected one of red,green"},
+		{"M|list-multiple|Colour|red,green|", "red,blue\nred,green\n", "red,green", "expected one of red,green"},
 		{"M|text64|Text", "hi\r\n", "aGk=", ""},
 		{"M|password|Secret", "pw\n", "pw", ""},
 	}
