@@ -171,19 +171,23 @@ func nets(st *store.State, s *spec.Spec) reconcile.Nets {
 
 // visible returns a service the caller may use, or do more with.
 func (f *Flow) visible(st *store.State, who auth.Caller, id int, r one.Right) (*one.Document, error) {
-	d, err := f.cloud.FlowDocument(st, who, id, one.DocService, r)
-	if err != nil {
-		return nil, core(methodFor(r), err)
-	}
-	return d, nil
+	return f.ofKind(st, who, id, one.DocService, r)
 }
 
-// methodFor is the core's method whose refusal a client of the original sees.
-func methodFor(r one.Right) string {
-	if r == one.Use {
-		return "one.document.info"
+// ofKind returns a document of a type on which the caller has a right. Whoever
+// may not even use it learns that first: the original reads before it writes, so
+// that the refusals are those of two methods. Source: OneFlow reference §1.3.
+func (f *Flow) ofKind(st *store.State, who auth.Caller, id, typ int, r one.Right) (*one.Document, error) {
+	d, err := f.cloud.FlowDocument(st, who, id, typ, one.Use)
+	if err != nil {
+		return nil, core("one.document.info", err)
 	}
-	return "one.document.update"
+	if r != one.Use {
+		if d, err = f.cloud.FlowDocument(st, who, id, typ, r); err != nil {
+			return nil, core("one.document.update", err)
+		}
+	}
+	return d, nil
 }
 
 // TakeVMs is told of every sample of VMs; it does not block.

@@ -17,11 +17,7 @@ const registrationTime = "registration_time"
 
 // template returns the document of a service template on which the caller has a right.
 func (f *Flow) template(st *store.State, who auth.Caller, id int, r one.Right) (*one.Document, error) {
-	d, err := f.cloud.FlowDocument(st, who, id, one.DocServiceTemplate, r)
-	if err != nil {
-		return nil, core(methodFor(r), err)
-	}
-	return d, nil
+	return f.ofKind(st, who, id, one.DocServiceTemplate, r)
 }
 
 // bodyOf is what a document keeps of a template: one text attribute.
@@ -102,9 +98,9 @@ func (f *Flow) UpdateText(ctx context.Context, who auth.Caller, id, typ int, tex
 		return errs.Wrap(errs.Internal, err)
 	}
 	return f.store.Update(ctx, func(tx *store.Tx) error {
-		d, err := f.cloud.FlowDocument(&tx.State, who, id, typ, one.Manage)
+		d, err := f.ofKind(&tx.State, who, id, typ, one.Manage)
 		if err != nil {
-			return core(methodFor(one.Manage), err)
+			return err
 		}
 		next := change.Without("BODY", "NAME")
 		if body := d.Template.Get("BODY"); body != "" {

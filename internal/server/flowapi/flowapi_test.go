@@ -108,7 +108,10 @@ func TestRefusals(t *testing.T) {
 		{admin, "GET", "/service/x", "", 404, "[one.document.info] Error getting document [x]."},
 		{admin, "GET", fmt.Sprintf("/service/%d", tid), "", 500, fmt.Sprintf("[DocumentInfo] Error getting document [%d].", tid)},
 		{ana, "GET", service, "", 401, fmt.Sprintf("[one.document.info] User [2] : Not authorized to perform USE DOCUMENT [%d].", sid)},
-		{ana, "DELETE", service, "", 401, fmt.Sprintf("[one.document.update] User [2] : Not authorized to perform MANAGE DOCUMENT [%d].", sid)},
+		{ana, "DELETE", service, "", 401, fmt.Sprintf("[one.document.info] User [2] : Not authorized to perform USE DOCUMENT [%d].", sid)},
+		{admin, "DELETE", "/service/55", "", 404, "[one.document.info] Error getting document [55]."},
+		{admin, "DELETE", "/service_template/55", "", 404, "[one.document.info] Error getting document [55]."},
+		{admin, "POST", "/service/55/action", act("recover", "{}"), 404, "[one.document.info] Error getting document [55]."},
 
 		{admin, "POST", "/service_template", "{", 400, "invalid JSON at byte 1: unexpected end\nat line 1 column 2: expected JSON"},
 		{admin, "POST", "/service_template", `{"name":"x","roles":[]} x`, 400, ""},
@@ -140,7 +143,7 @@ func TestRefusals(t *testing.T) {
 		{admin, "POST", service + "/scale", `{"role_name":"front","cardinality":9,"force":false}`, 500, ""},
 		{admin, "POST", service + "/scale", `{"role_name":"front","cardinality":"many","force":false}`, 500, "Cardinality must be an integer number"},
 		{admin, "POST", service + "/scale", `{"role_name":"nobody","cardinality":1,"force":false}`, 500, ""},
-		{ana, "POST", service + "/scale", `{"role_name":"front","cardinality":3,"force":false}`, 401, fmt.Sprintf("[one.document.update] User [2] : Not authorized to perform MANAGE DOCUMENT [%d].", sid)},
+		{ana, "POST", service + "/scale", `{"role_name":"front","cardinality":3,"force":false}`, 401, fmt.Sprintf("[one.document.info] User [2] : Not authorized to perform USE DOCUMENT [%d].", sid)},
 
 		{admin, "PUT", service, `{"append":true}`, 400, "Missing template to append"},
 		{admin, "PUT", service, `{"append":true,"template":"{"}`, 400, "invalid JSON at byte 1: unexpected end\nat line 1 column 2: expected JSON"},
@@ -302,5 +305,21 @@ func TestTemplateActions(t *testing.T) {
 	s.want(t, http.StatusNotFound, "GET", path, "")
 	if _, ok := s.Store.View().Templates.Get(0); ok {
 		t.Error("the VM template is still there")
+	}
+}
+
+// Who may use a service sees it, and is refused what changes it.
+func TestUseIsNotManage(t *testing.T) {
+	s := newServer(t)
+	tid, sid := s.running(t)
+	for _, path := range []string{fmt.Sprintf("/service/%d", sid), fmt.Sprintf("/service_template/%d", tid)} {
+		s.want(t, 204, "POST", path+"/action", `{"action":{"perform":"chmod","params":{"octet":"604"}}}`)
+		if w := s.ask(ana, "GET", path, ""); w.Code != 200 {
+			t.Errorf("%s: %d %s", path, w.Code, w.Body)
+		}
+		want := "[one.document.update] User [2] : Not authorized to perform MANAGE DOCUMENT ["
+		if w := s.ask(ana, "DELETE", path, ""); w.Code != 401 || !strings.HasPrefix(w.Body.String(), want) {
+			t.Errorf("%s: %d %s", path, w.Code, w.Body)
+		}
 	}
 }
