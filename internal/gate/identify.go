@@ -13,6 +13,7 @@ import (
 	"github.com/trifid-cloud/trifid/internal/errs"
 	"github.com/trifid-cloud/trifid/internal/gatetoken"
 	"github.com/trifid-cloud/trifid/internal/one"
+	"github.com/trifid-cloud/trifid/internal/tmpl"
 )
 
 // Credentials are what a request says of who sends it.
@@ -79,13 +80,13 @@ func (g *Gate) verify(st *cloud.View, c Credentials) (*one.VM, error) {
 	if !ok {
 		return nil, errNoVM
 	}
+	if g.tokens.knows(st, v, token) {
+		return v, nil
+	}
 	by, said := v.Template.Lookup("CREATED_BY")
 	creator, ok := st.Users.Get(ParseID(by))
 	if !said || !ok {
 		return nil, errNoCreator
-	}
-	if g.tokens.knows(v, creator, token) {
-		return v, nil
 	}
 	if err := gatetoken.Check(creator.Template.Get("TOKEN_PASSWORD"), token, v.ID, v.STime); err != nil {
 		return nil, fmt.Errorf("token of VM %d: %w", v.ID, err)
@@ -108,7 +109,8 @@ func (u *Guest) may(method string, o one.Owned) error {
 
 // tokenCache remembers tokens that were verified, so that the cipher is run once
 // for each token and password. It is a table of fixed size in which a VM has one
-// place; users and VMs are immutable, so the same value means the same password.
+// place; users and templates are immutable, so the same values mean the same
+// creator and password.
 type tokenCache struct {
 	slots [1 << 14]atomic.Pointer[knownToken]
 }
@@ -117,23 +119,27 @@ type tokenCache struct {
 const maxKnownToken = 64
 
 type knownToken struct {
-	vm      int
-	stime   int64
-	creator *one.User
-	token   string
+	vm       int
+	stime    int64
+	template *tmpl.Template
+	creator  *one.User
+	token    string
 }
 
 func (c *tokenCache) slot(vm int) *atomic.Pointer[knownToken] { return &c.slots[vm&(len(c.slots)-1)] }
 
-func (c *tokenCache) knows(v *one.VM, creator *one.User, token string) bool {
+func (c *tokenCache) knows(st *cloud.View, v *one.VM, token string) bool {
 	k := c.slot(v.ID).Load()
-	return k != nil && k.vm == v.ID && k.stime == v.STime && k.creator == creator &&
-		subtle.ConstantTimeCompare([]byte(k.token), []byte(token)) == 1
+	if k == nil || k.vm != v.ID || k.stime != v.STime || k.template != v.Template {
+		return false
+	}
+	creator, _ := st.Users.Get(k.creator.ID)
+	return creator == k.creator && subtle.ConstantTimeCompare([]byte(k.token), []byte(token)) == 1
 }
 
 func (c *tokenCache) remember(v *one.VM, creator *one.User, token string) {
 	if len(token) <= maxKnownToken {
-		c.slot(v.ID).Store(&knownToken{v.ID, v.STime, creator, strings.Clone(token)})
+		c.slot(v.ID).Store(&knownToken{v.ID, v.STime, v.Template, creator, strings.Clone(token)})
 	}
 }
 

@@ -71,6 +71,15 @@ func TestActions(t *testing.T) {
 	if v.Template.Has("NIC") {
 		t.Errorf("the NIC is still there: %s", v.Template.Text())
 	}
+	w.want("attachdisk", act(v, "attachdisk", `"DISK=[TYPE=swap,SIZE=5]"`), 204, "")
+	v = w.WaitVM(v.ID, one.VMActive, one.LCMRunning)
+	if disk := v.Template.Vector("DISK"); disk.Get("DISK_ID") != "1" || disk.Get("SIZE") != "5" {
+		t.Errorf("the new disk is %v", disk)
+	}
+	w.want("detachdisk", act(v, "detachdisk", "1"), 204, "")
+	if v = w.WaitVM(v.ID, one.VMActive, one.LCMRunning); v.Template.Has("DISK") {
+		t.Errorf("the disk is still there: %s", v.Template.Text())
+	}
 	id, err := w.Cloud.Instantiate(w.Context(), w.Admin, template, "held", true, nil, false)
 	if err != nil {
 		t.Fatal(err)
@@ -94,6 +103,8 @@ func TestActions(t *testing.T) {
 		{"attachnic", `"A=b"`, "[one.vm.attachnic] Wrong format or missing NIC/NIC_ALIAS/PCI attribute"},
 		{"attachnic", "7", "[one.vm.attachnic] Parse error: syntax error, unexpected $end, expecting EQUAL or EQUAL_EMPTY at line 0, columns 1:2"},
 		{"detachnic", `"7"`, "[one.vm.detachnic] Could not detach NIC with NIC_ID 7, it does not exist."},
+		{"attachdisk", `"A=b"`, "[one.vm.attach] Internal error parsing DISK attribute"},
+		{"detachdisk", `"0"`, "[one.vm.detach] Could not detach disk with DISK_ID 0, it does not exist."},
 		{"deploy", `"99"`, "[one.vm.deploy] Error getting host [99]."},
 	} {
 		w.want(c.perform+" "+c.params, act(v, c.perform, c.params), 500, c.answer)

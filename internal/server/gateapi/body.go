@@ -69,8 +69,13 @@ func (b *buffers) giveBack(h held) {
 	}
 }
 
-// end gives back what the request has of the server's.
-func (q *request) end() { q.api.buffers.giveBack(q.held) }
+// end gives back what the request has of the server's, and the request.
+func (q *request) end() {
+	api := q.api
+	api.buffers.giveBack(q.held)
+	*q = request{}
+	api.requests.Put(q)
+}
 
 // body reads the body of the request. What it returns holds until end.
 func (q *request) body() (body []byte, err error) {

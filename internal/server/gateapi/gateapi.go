@@ -11,6 +11,7 @@ package gateapi
 import (
 	"log/slog"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -34,12 +35,13 @@ type Options struct {
 
 // API serves guests.
 type API struct {
-	gate    *gate.Gate
-	opts    Options
-	routes  routes
-	buffers *buffers
-	metrics *metrics
-	failed  logline.Seldom
+	gate     *gate.Gate
+	opts     Options
+	routes   routes
+	buffers  *buffers
+	requests sync.Pool // of *request
+	metrics  *metrics
+	failed   logline.Seldom
 }
 
 var _ http.Handler = (*API)(nil)
@@ -59,6 +61,7 @@ func New(g *gate.Gate, o Options) *API {
 		o.Heartbeat = 20 * time.Second
 	}
 	a := &API{gate: g, opts: o, routes: newRoutes(table), buffers: newBuffers(largeBodies, o.MaxBody+1)}
+	a.requests.New = func() any { return new(request) }
 	a.metrics = newMetrics(a.routes, g)
 	return a
 }

@@ -13,16 +13,18 @@ import (
 	"github.com/trifid-cloud/trifid/internal/gate"
 )
 
-// request is a request that has a route.
+// request is one request. It is used again for others once it has ended.
 type request struct {
 	*http.Request
 	api    *API
 	w      http.ResponseWriter
-	route  *route
-	param  string  // the part of the path that the route leaves open
-	waited bool    // for a change
-	read   *params // once the body was
-	held   held    // of the server, until end
+	route  *route // nil if there is none
+	param  string // the part of the path that the route leaves open
+	guest  gate.Guest
+	waited bool   // for a change
+	sent   params // once read
+	read   bool   // the body was
+	held   held   // of the server, until end
 }
 
 // The header names as net/http keeps them: each is looked up without a copy.
@@ -122,8 +124,8 @@ func (p params) lookup(name string) ([]byte, bool) {
 
 // params reads the body, the first time, and returns the parameters.
 func (q *request) params() (params, error) {
-	if q.read != nil {
-		return *q.read, nil
+	if q.read {
+		return q.sent, nil
 	}
 	p := params{query: []byte(q.URL.RawQuery)}
 	var err error
@@ -142,7 +144,7 @@ func (q *request) params() (params, error) {
 			}
 		}
 	}
-	q.read = &p
+	q.sent, q.read = p, true
 	return p, nil
 }
 

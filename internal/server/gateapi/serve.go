@@ -32,11 +32,12 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		// another place: what follows is perhaps no request. (RFC 9112, section 6.3.)
 		w.Header().Set("Connection", "close")
 	}
-	route, param := a.routes.find(r.Method, r.URL)
-	q := request{Request: r, api: a, w: w, route: route, param: param}
+	q, _ := a.requests.Get().(*request)
+	q.Request, q.api, q.w = r, a, w
+	q.route, q.param = a.routes.find(r.Method, r.URL)
 	defer q.end()
-	status := a.serve(&q)
-	a.metrics.count(&q, status, began)
+	status := a.serve(q)
+	a.metrics.count(q, status, began)
 }
 
 // serve answers and returns the status. The order of the tests is the original's:
@@ -55,8 +56,9 @@ func (a *API) serve(q *request) (status int) {
 	case t.resource != "" && !a.gate.Permitted(t.resource, t.action):
 		return q.refuse(&gate.Refusal{Status: http.StatusForbidden, Text: "Action (" + t.action + ") on resource (" + t.resource + ") not supported"})
 	}
-	guest, err := a.gate.Identify(q.credentials())
-	if err == nil {
+	var err error
+	guest := &q.guest
+	if *guest, err = a.gate.Identify(q.credentials()); err == nil {
 		err = guest.Admit()
 	}
 	if err != nil {
@@ -67,19 +69,19 @@ func (a *API) serve(q *request) (status int) {
 		doc, err := t.link(q)
 		return q.answer(doc, err)
 	case t.act != nil:
-		if err := t.act(q, &guest); err != nil {
+		if err := t.act(q, guest); err != nil {
 			return q.refuse(err)
 		}
 		return q.done(t.done)
 	case t.watch != nil && q.Method == http.MethodGet:
 		if httpd.WantsEvents(q.Request) {
-			return q.stream(&guest)
+			return q.stream(guest)
 		}
 		if revision, ok := lookup([]byte(q.URL.RawQuery), "watch"); ok {
-			return q.poll(&guest, string(revision))
+			return q.poll(guest, string(revision))
 		}
 	}
-	doc, err := t.show(q, &guest)
+	doc, err := t.show(q, guest)
 	return q.answer(doc, err)
 }
 
