@@ -156,3 +156,15 @@ func TestIssue6999StuckCleanUp(t *testing.T) {
 	b.must(b.flow.Recover(b.Context(), b.Admin, id, true))
 	b.waitGone(id)
 }
+
+// The log of a service says why a VM failed, not only that it did.
+func TestReasonOfFailure(t *testing.T) {
+	b := newBenchWith(t, flow.Options{}, sim.Config{Behaviour: sim.Behaviour{FailureRate: 1}})
+	id := b.service("", b.role("web 1", ""))
+	b.waitState(id, one.ServiceFailedDeploying)
+	v := b.vms(id, "web")[0]
+	why := v.UserTemplate.Get("ERROR")
+	if log := strings.Join(b.log(id), "\n"); why == "" || !strings.Contains(log, fmt.Sprintf("Role web : VM %d is in state BOOT_FAILURE; %s", v.ID, why)) {
+		t.Errorf("the VM's ERROR is %q, the log %s", why, log)
+	}
+}

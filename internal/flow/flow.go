@@ -132,6 +132,13 @@ func (f *Flow) input(x facts, evals reconcile.Evals, now time.Time) reconcile.In
 	}
 	machines := machinesOf(x.st, x.doc)
 	in.Machines = machines
+	in.Reason = func(vm int) string {
+		v, ok := x.st.VMs.Get(vm)
+		if !ok {
+			return ""
+		}
+		return v.UserTemplate.Get("ERROR")
+	}
 	in.Average = func(role, attribute string) (float64, bool) { return f.average(x.st, machines, role, attribute) }
 	return in
 }

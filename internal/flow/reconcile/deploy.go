@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/trifid-cloud/trifid/internal/one"
 )
@@ -151,8 +152,26 @@ func (p *planner) failRole(r *role, state one.RoleState) {
 
 // badVM fails a role because one of its machines did.
 func (p *planner) badVM(r *role, m Machine, state one.RoleState) {
-	p.fault(one.EventFailed, r.Name, m.ID, "Role %s : VM %d is in state %s", r.Name, m.ID, one.StateString(m.State, m.LCM))
+	p.fault(one.EventFailed, r.Name, m.ID, "Role %s : VM %d is in state %s%s", r.Name, m.ID, one.StateString(m.State, m.LCM), p.reason(m))
 	p.failRole(r, state)
+}
+
+// maxReason bounds what a log line says of why, in bytes: guests may write it.
+const maxReason = 500
+
+// reason says why a machine failed, as the end of a sentence.
+func (p *planner) reason(m Machine) string {
+	if p.in.Reason == nil {
+		return ""
+	}
+	why, _, _ := strings.Cut(p.in.Reason(m.ID), "\n")
+	switch {
+	case why == "":
+		return ""
+	case len(why) > maxReason:
+		why = strings.ToValidUTF8(why[:maxReason], "") + "…"
+	}
+	return "; " + why
 }
 
 // missing returns how many VMs a role lacks.

@@ -128,3 +128,18 @@ func TestEventsOfManyRoles(t *testing.T) {
 		t.Errorf("%d events of one plan", n)
 	}
 }
+
+func TestReason(t *testing.T) {
+	for why, want := range map[string]string{
+		"": "", "no room": "; no room", "first\nsecond": "; first", "\nsecond": "",
+		strings.Repeat("é", 300): "; " + strings.Repeat("é", 250) + "…", "x" + strings.Repeat("é", 300): "; x" + strings.Repeat("é", 249) + "…",
+	} {
+		p := planner{in: Input{Reason: func(int) string { return why }}}
+		if got := p.reason(Machine{}); got != want {
+			t.Errorf("%q: %q, want %q", why, got, want)
+		}
+	}
+	if got := new(planner).reason(Machine{}); got != "" {
+		t.Errorf("of nothing: %q", got)
+	}
+}

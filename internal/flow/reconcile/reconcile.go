@@ -66,7 +66,9 @@ type Input struct {
 	Nets     Nets
 	Evals    Evals
 	// Average returns the mean of an attribute over the running machines of a role.
-	Average  func(role, attribute string) (float64, bool)
+	Average func(role, attribute string) (float64, bool)
+	// Reason returns why a machine failed, "" if nothing is known; it may be nil.
+	Reason   func(vm int) string
 	Refused  Refused
 	Settings Settings
 	Now      time.Time

@@ -159,7 +159,7 @@ func (p *planner) stuck(r *role, failure one.RoleState) bool {
 	for _, m := range r.live {
 		asked := has(r.Leaving, m.ID) && !m.ending() && !slices.ContainsFunc(p.plan.Do, func(d Do) bool { return d.VM == m.ID })
 		if asked {
-			p.fault(one.EventFailed, r.Name, m.ID, "Role %s : VM %d did not terminate, it is in state %s", r.Name, m.ID, one.StateString(m.State, m.LCM))
+			p.fault(one.EventFailed, r.Name, m.ID, "Role %s : VM %d did not terminate, it is in state %s%s", r.Name, m.ID, one.StateString(m.State, m.LCM), p.reason(m))
 			p.failRole(r, failure)
 			return true
 		}
