@@ -323,3 +323,11 @@ func TestUseIsNotManage(t *testing.T) {
 		}
 	}
 }
+
+// What up to 5.10 was an action shuts a service down as DELETE does.
+func TestShutdown(t *testing.T) {
+	s := newServer(t)
+	_, id := s.running(t)
+	s.want(t, 204, "POST", fmt.Sprintf("/service/%d/action", id), `{"action":{"perform":"shutdown"}}`)
+	s.waitGone(id)
+}
