@@ -25,6 +25,17 @@ type Disks interface {
 	// directory; Remove only removes it.
 	Finish(ctx context.Context, m *agentapi.Machine) error
 	Remove(ctx context.Context, m *agentapi.Machine) error
+	// PlaceDisk is Prepare for one disk, DropDisk is Finish for it. RemoveDisk
+	// removes it and saves nothing.
+	PlaceDisk(ctx context.Context, m *agentapi.Machine, disk tmpl.Vector) error
+	DropDisk(ctx context.Context, m *agentapi.Machine, disk tmpl.Vector) error
+	RemoveDisk(ctx context.Context, m *agentapi.Machine, disk tmpl.Vector) error
+	// The others are on the disks of a VM that does not run: they make, bring back and
+	// delete a snapshot of one disk, and delete one of the whole VM.
+	SnapshotDisk(ctx context.Context, m *agentapi.Machine, s agentapi.Snapshot) error
+	RevertDisk(ctx context.Context, m *agentapi.Machine, s agentapi.Snapshot) error
+	ForgetDisk(ctx context.Context, m *agentapi.Machine, s agentapi.Snapshot) error
+	ForgetSnapshot(ctx context.Context, m *agentapi.Machine, s agentapi.Snapshot) error
 
 	// ImportVerified refuses a file that does not have the digests.
 	ImportVerified(ctx context.Context, s *agentapi.ImageSpec, sums disk.Sums) (disk.Stored, error)

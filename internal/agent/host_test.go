@@ -35,11 +35,13 @@ type host struct {
 }
 
 var (
-	_ Disks                 = (*host)(nil)
-	_ Networks              = (*host)(nil)
-	_ ContextChanger        = (*host)(nil)
-	_ hypervisor.Driver     = (*host)(nil)
-	_ hypervisor.NICChanger = (*host)(nil)
+	_ Disks                  = (*host)(nil)
+	_ Networks               = (*host)(nil)
+	_ ContextChanger         = (*host)(nil)
+	_ hypervisor.Driver      = (*host)(nil)
+	_ hypervisor.NICChanger  = (*host)(nil)
+	_ hypervisor.DiskChanger = (*host)(nil)
+	_ hypervisor.Snapshotter = (*host)(nil)
 )
 
 func newHost(t *testing.T) *host {
@@ -48,7 +50,8 @@ func newHost(t *testing.T) *host {
 		return func(ctx context.Context, op sim.Op, _ string) error {
 			switch op {
 			case sim.OpStart, sim.OpShutdown, sim.OpDestroy, sim.OpReboot, sim.OpReset, sim.OpSave, sim.OpRestore,
-				sim.OpAttachNIC, sim.OpDetachNIC, sim.OpUpdateNIC:
+				sim.OpAttachNIC, sim.OpDetachNIC, sim.OpUpdateNIC, sim.OpAttachDisk, sim.OpDetachDisk,
+				sim.OpCreateSnapshot, sim.OpRevertSnapshot, sim.OpDeleteSnapshot, sim.OpCreateDiskSnapshot, sim.OpDeleteDiskSnapshot:
 				return h.point(ctx, string(op)+suffix)
 			}
 			return nil
@@ -172,6 +175,70 @@ func (h *host) Remove(ctx context.Context, m *agentapi.Machine) error {
 	})
 }
 
+func (h *host) PlaceDisk(ctx context.Context, m *agentapi.Machine, disk tmpl.Vector) error {
+	return h.changeDisk(ctx, m, "place disk", disk, true)
+}
+
+func (h *host) DropDisk(ctx context.Context, m *agentapi.Machine, disk tmpl.Vector) error {
+	return h.changeDisk(ctx, m, "drop disk", disk, false)
+}
+
+func (h *host) RemoveDisk(ctx context.Context, m *agentapi.Machine, disk tmpl.Vector) error {
+	return h.changeDisk(ctx, m, "remove disk", disk, false)
+}
+
+func (h *host) onSnapshot(ctx context.Context, m *agentapi.Machine, name string, s agentapi.Snapshot, f func(things map[string]bool, id string) error) error {
+	return h.change(ctx, m, name, func(things map[string]bool, id string) error {
+		if _, err := h.Sim.State(context.Background(), m.Domain); err == nil {
+			return errors.New("the domain uses its disks")
+		}
+		return f(things, fmt.Sprintf("%ssnapshot %s of disk %d", id, s.Name, s.Disk))
+	})
+}
+
+func (h *host) SnapshotDisk(ctx context.Context, m *agentapi.Machine, s agentapi.Snapshot) error {
+	return h.onSnapshot(ctx, m, "keep disk", s, func(things map[string]bool, id string) error {
+		things[id] = true
+		return nil
+	})
+}
+
+func (h *host) RevertDisk(ctx context.Context, m *agentapi.Machine, s agentapi.Snapshot) error {
+	return h.onSnapshot(ctx, m, "bring disk back", s, func(things map[string]bool, id string) error {
+		if !things[id] {
+			return errors.New("no snapshot")
+		}
+		return nil
+	})
+}
+
+func (h *host) ForgetDisk(ctx context.Context, m *agentapi.Machine, s agentapi.Snapshot) error {
+	return h.onSnapshot(ctx, m, "forget disk", s, func(things map[string]bool, id string) error {
+		delete(things, id)
+		return nil
+	})
+}
+
+func (h *host) ForgetSnapshot(ctx context.Context, m *agentapi.Machine, s agentapi.Snapshot) error {
+	return h.onSnapshot(ctx, m, "forget snapshot", s, func(map[string]bool, string) error { return nil })
+}
+
+func (h *host) changeDisk(ctx context.Context, m *agentapi.Machine, name string, disk tmpl.Vector, there bool) error {
+	return h.change(ctx, m, name, func(things map[string]bool, id string) error {
+		if !things[id+"disks"] {
+			return errors.New("no directory")
+		}
+		if delete(things, id+"disk "+disk.Get("DISK_ID")); there {
+			things[id+"disk "+disk.Get("DISK_ID")] = true
+			return nil
+		}
+		if targets, err := h.Disks(m.Domain); err == nil && slices.Contains(targets, disk.Get("TARGET")) {
+			return errors.New("the domain uses the disk")
+		}
+		return nil
+	})
+}
+
 func (h *host) image(ctx context.Context, name string, s *agentapi.ImageSpec, there bool) (disk.Stored, error) {
 	err := h.change(ctx, &agentapi.Machine{ID: s.ID}, name, func(things map[string]bool, id string) error {
 		if delete(things, id+"image"); there {
@@ -280,6 +347,20 @@ func (h *host) picture(t *testing.T, id int) []string {
 		}
 		for _, mac := range macs {
 			out = append(out, "device "+mac)
+		}
+		snapshots, err := h.Snapshots(domain(id))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range snapshots {
+			out = append(out, "snapshot "+name)
+		}
+		targets, err := h.Disks(domain(id))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, target := range targets {
+			out = append(out, "device "+target)
 		}
 	}
 	slices.Sort(out)

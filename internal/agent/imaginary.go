@@ -56,6 +56,35 @@ func (Imaginary) Finish(context.Context, *agentapi.Machine) error { return nil }
 // Remove implements Disks.
 func (Imaginary) Remove(context.Context, *agentapi.Machine) error { return nil }
 
+// PlaceDisk implements Disks.
+func (Imaginary) PlaceDisk(context.Context, *agentapi.Machine, tmpl.Vector) error { return nil }
+
+// DropDisk implements Disks.
+func (Imaginary) DropDisk(context.Context, *agentapi.Machine, tmpl.Vector) error { return nil }
+
+// RemoveDisk implements Disks.
+func (Imaginary) RemoveDisk(context.Context, *agentapi.Machine, tmpl.Vector) error { return nil }
+
+// SnapshotDisk implements Disks.
+func (Imaginary) SnapshotDisk(context.Context, *agentapi.Machine, agentapi.Snapshot) error {
+	return nil
+}
+
+// RevertDisk implements Disks.
+func (Imaginary) RevertDisk(context.Context, *agentapi.Machine, agentapi.Snapshot) error {
+	return nil
+}
+
+// ForgetDisk implements Disks.
+func (Imaginary) ForgetDisk(context.Context, *agentapi.Machine, agentapi.Snapshot) error {
+	return nil
+}
+
+// ForgetSnapshot implements Disks.
+func (Imaginary) ForgetSnapshot(context.Context, *agentapi.Machine, agentapi.Snapshot) error {
+	return nil
+}
+
 // Space implements Disks; there is none to measure.
 func (Imaginary) Space(context.Context) ([]agentapi.DatastoreSpace, error) { return nil, nil }
 

@@ -36,6 +36,15 @@ func (a *Agent) do(t *task) (agentapi.Result, error) {
 	if isNICChange(s.Op) {
 		return agentapi.Result{}, a.changeNIC(ctx, s.Op, s.Machine, s.NIC)
 	}
+	if isDiskChange(s.Op) {
+		return agentapi.Result{}, a.changeDisk(ctx, s.Op, s.Machine, s.Disk)
+	}
+	if isSnapshotWork(s.Op) {
+		return agentapi.Result{}, a.workOnSnapshot(ctx, s.Op, s.Machine, *s.Snapshot)
+	}
+	if s.Op == agentapi.OpMigrate {
+		return agentapi.Result{}, a.migrate(ctx, s.Machine, s.Peer)
+	}
 	return a.doMachine(ctx, t, s.Op, s.Machine)
 }
 
@@ -50,6 +59,12 @@ func checkStep(s *agentapi.Step) error {
 		return fmt.Errorf("step %s: subject %q is not known", s.StepID, s.Subject)
 	case isNICChange(s.Op) && nicID(s.NIC) < 0:
 		return fmt.Errorf("step %s: NIC with its NIC_ID is expected", s.StepID)
+	case s.Op == agentapi.OpMigrate && s.Peer == "":
+		return fmt.Errorf("step %s: Peer is expected", s.StepID)
+	case isDiskChange(s.Op) && !hasDiskID(s.Disk):
+		return fmt.Errorf("step %s: Disk with its DISK_ID is expected", s.StepID)
+	case isSnapshotWork(s.Op) && (s.Snapshot == nil || s.Snapshot.Name == ""):
+		return fmt.Errorf("step %s: Snapshot with its Name is expected", s.StepID)
 	}
 	return nil
 }
@@ -58,6 +73,8 @@ func checkStep(s *agentapi.Step) error {
 func movesDisks(op agentapi.Op) bool {
 	switch op {
 	case agentapi.OpPrepare, agentapi.OpSave, agentapi.OpRestore, agentapi.OpStore, agentapi.OpFetch, agentapi.OpFinish,
+		agentapi.OpAttachDisk, agentapi.OpPlaceDisk, agentapi.OpDropDisk,
+		agentapi.OpSnapshotCreate, agentapi.OpSnapshotRevert,
 		agentapi.OpImageImport, agentapi.OpImageCreate, agentapi.OpImageClone:
 		return true
 	}
@@ -111,6 +128,18 @@ func (a *Agent) doMachine(ctx context.Context, t *task, op agentapi.Op, m *agent
 		err = fmt.Errorf("operation %q on a VM is not known", op)
 	}
 	return r, err
+}
+
+// migrate lets a domain go on at another host.
+func (a *Agent) migrate(ctx context.Context, m *agentapi.Machine, peer string) error {
+	d, ok := a.cfg.Driver.(hypervisor.Migrator)
+	if !ok {
+		return fmt.Errorf("driver %s cannot move VMs that run", a.cfg.Driver.Info().Name)
+	}
+	if err := d.Migrate(ctx, m, peer); err != nil {
+		return err
+	}
+	return a.cfg.Networks.Clean(ctx, m)
 }
 
 // ensureOff makes sure that no domain uses the disks that are about to move or

@@ -34,6 +34,19 @@ var ops = map[agentapi.Op][]agentapi.Op{
 	agentapi.OpAttachNIC: {agentapi.OpPrepare, agentapi.OpStart},
 	agentapi.OpDetachNIC: {agentapi.OpPrepare, agentapi.OpStart, agentapi.OpAttachNIC},
 	agentapi.OpUpdateNIC: {agentapi.OpPrepare, agentapi.OpStart, agentapi.OpAttachNIC},
+
+	agentapi.OpAttachDisk: {agentapi.OpPrepare, agentapi.OpStart},
+	agentapi.OpDetachDisk: {agentapi.OpPrepare, agentapi.OpStart, agentapi.OpAttachDisk},
+	agentapi.OpPlaceDisk:  {agentapi.OpPrepare},
+	agentapi.OpDropDisk:   {agentapi.OpPrepare, agentapi.OpPlaceDisk},
+
+	agentapi.OpSnapshotCreate: {agentapi.OpPrepare, agentapi.OpStart},
+	agentapi.OpSnapshotRevert: {agentapi.OpPrepare, agentapi.OpStart, agentapi.OpSnapshotCreate},
+	agentapi.OpSnapshotDelete: {agentapi.OpPrepare, agentapi.OpStart, agentapi.OpSnapshotCreate},
+	// Of a VM that is off.
+	agentapi.OpDiskSnapshotCreate: {agentapi.OpPrepare},
+	agentapi.OpDiskSnapshotRevert: {agentapi.OpPrepare, agentapi.OpDiskSnapshotCreate},
+	agentapi.OpDiskSnapshotDelete: {agentapi.OpPrepare, agentapi.OpDiskSnapshotCreate},
 }
 
 // rig is an agent on a host, with a VM 7 for which before has been done.
@@ -192,7 +205,7 @@ func TestEveryOpFailsAnywhere(t *testing.T) {
 							}
 						}
 					}
-					if isNICChange(op) {
+					if isNICChange(op) || isDiskChange(op) || op == agentapi.OpSnapshotCreate || op == agentapi.OpDiskSnapshotCreate {
 						// The guest may have been given the new context disk; the next one is made when it boots.
 						left := slices.DeleteFunc(r.picture(t, 7), func(s string) bool { return s == "7 context in the guest" })
 						before := slices.DeleteFunc(before, func(s string) bool { return s == "7 context in the guest" })

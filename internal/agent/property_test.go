@@ -101,7 +101,7 @@ func (l *cloudLink) Result(ctx context.Context, r agentapi.Result) error {
 	if s, ok := l.c.wanted[r.ID]; ok && sameTry(s.StepID, r.StepID) {
 		delete(l.c.wanted, r.ID)
 		if r.OK() {
-			l.c.believed[r.ID] = stateAfter(s.Op)
+			l.c.believed[r.ID] = stateAfter(&s)
 		}
 	}
 	if l.c.keep {

@@ -193,8 +193,23 @@ func vm(id int, op agentapi.Op, attempt int) agentapi.Step {
 			m.Template = m.Template.Add(plugged)
 		}
 	}
+	switch op {
+	case agentapi.OpSnapshotCreate, agentapi.OpSnapshotRevert, agentapi.OpSnapshotDelete:
+		s.Snapshot = &agentapi.Snapshot{Name: "snap-0", Begun: 5, Live: true}
+	case agentapi.OpDiskSnapshotCreate, agentapi.OpDiskSnapshotRevert, agentapi.OpDiskSnapshotDelete:
+		s.Snapshot = &agentapi.Snapshot{Name: "disk-snap-0", Disk: 1, Begun: 5}
+	}
+	if isDiskChange(op) {
+		s.Disk = pluggedDisk.Vector
+		if op == agentapi.OpAttachDisk || op == agentapi.OpPlaceDisk {
+			m.Template = m.Template.Add(pluggedDisk)
+		}
+	}
 	return s
 }
+
+// pluggedDisk is the disk that steps on disks are about.
+var pluggedDisk = tmpl.Vec("DISK", "DISK_ID", "5", "TARGET", "vdb", "TYPE", "FS", "SIZE", "1")
 
 // plugged is the NIC that steps on NICs are about.
 var plugged = tmpl.Vec("NIC", "NIC_ID", "3", "MAC", "02:00:0a:00:00:03")
@@ -205,6 +220,9 @@ var stateOf = map[agentapi.Op]int{
 	agentapi.OpReset: 33, agentapi.OpSave: 6, agentapi.OpRestore: 21, agentapi.OpStore: 10, agentapi.OpFetch: 31,
 	agentapi.OpFinish: 11, agentapi.OpCleanup: 23, agentapi.OpContext: 17,
 	agentapi.OpAttachNIC: 25, agentapi.OpDetachNIC: 25, agentapi.OpUpdateNIC: 25,
+	agentapi.OpAttachDisk: 17, agentapi.OpDetachDisk: 17, agentapi.OpPlaceDisk: 33, agentapi.OpDropDisk: 34,
+	agentapi.OpSnapshotCreate: 24, agentapi.OpSnapshotRevert: 24, agentapi.OpSnapshotDelete: 24,
+	agentapi.OpDiskSnapshotCreate: 51, agentapi.OpDiskSnapshotRevert: 52, agentapi.OpDiskSnapshotDelete: 53,
 }
 
 func state(t *testing.T, d hypervisor.Driver, id int) agentapi.DomainState {

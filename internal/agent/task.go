@@ -205,17 +205,20 @@ func (a *Agent) report(t *task, r agentapi.Result) {
 	}
 	m := report{Result: r, vm: -1}
 	if t.step.Machine != nil && r.OK() {
-		m.vm, m.state = t.step.Machine.ID, stateAfter(t.step.Op)
+		m.vm, m.state = t.step.Machine.ID, stateAfter(&t.step)
 	}
 	a.out.post(a.base, m)
 }
 
 // stateAfter is the state the server takes a domain to be in after an operation
 // that succeeded.
-func stateAfter(op agentapi.Op) agentapi.DomainState {
-	switch op {
+func stateAfter(s *agentapi.Step) agentapi.DomainState {
+	if isSnapshotWork(s.Op) && s.Snapshot != nil && s.Snapshot.Live {
+		return agentapi.DomainRunning
+	}
+	switch s.Op {
 	case agentapi.OpStart, agentapi.OpRestore, agentapi.OpReboot, agentapi.OpReset, agentapi.OpContext,
-		agentapi.OpAttachNIC, agentapi.OpDetachNIC, agentapi.OpUpdateNIC:
+		agentapi.OpAttachNIC, agentapi.OpDetachNIC, agentapi.OpUpdateNIC, agentapi.OpAttachDisk, agentapi.OpDetachDisk:
 		return agentapi.DomainRunning
 	}
 	return agentapi.DomainPoweroff
@@ -229,15 +232,15 @@ func stateAfter(op agentapi.Op) agentapi.DomainState {
 // during which an event came, or a list of all domains was sent.
 func (a *Agent) advance(key subject, t *task, ok bool) *task {
 	m := t.step.Machine
-	look := !ok
+	look := !ok || isSnapshotWork(t.step.Op)
 	switch t.step.Op {
 	case agentapi.OpReboot, agentapi.OpReset, agentapi.OpContext,
-		agentapi.OpAttachNIC, agentapi.OpDetachNIC, agentapi.OpUpdateNIC:
+		agentapi.OpAttachNIC, agentapi.OpDetachNIC, agentapi.OpUpdateNIC, agentapi.OpAttachDisk, agentapi.OpDetachDisk:
 		look = true // which tell nothing of the state
 	}
 	expected := agentapi.DomainState("")
 	if ok {
-		expected = stateAfter(t.step.Op)
+		expected = stateAfter(&t.step)
 	}
 	for {
 		a.mu.Lock()

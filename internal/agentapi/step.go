@@ -55,6 +55,7 @@ const (
 	OpFinish   Op = "finish"   // persistent disks back to their images, then remove the directory
 	OpCleanup  Op = "cleanup"  // destroy the domain and remove all of it; nothing of it fails
 	OpContext  Op = "context"  // rebuild the context disk of a running VM
+	OpMigrate  Op = "migrate"  // let the domain go on at another host, Step.Peer, without a stop
 
 	// Changes of a NIC of a running VM, which is Step.NIC; the template is as it is
 	// to be afterwards. What fails is undone. They rebuild the context disk as well.
@@ -101,6 +102,7 @@ type Step struct {
 	Image   *ImageSpec
 	NIC     tmpl.Vector // of operations on a NIC: the NIC or alias
 	Disk    tmpl.Vector // of operations on a disk: its DISK
+	Peer    string      // of a migration: the name of the host to go to
 	// Snapshot is set for operations on snapshots.
 	Snapshot *Snapshot
 }

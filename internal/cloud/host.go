@@ -160,7 +160,7 @@ func (c *Cloud) DeleteHost(ctx context.Context, who auth.Caller, id int) error {
 		if _, err := c.hostFor(&tx.State, who, id, one.Admin); err != nil {
 			return err
 		}
-		if tx.HostVMs.Any(id) {
+		if tx.HostVMs.Any(id) || tx.LeavingVMs.Any(id) {
 			return errs.New(errs.Action, "Cannot delete host. Can not remove a host with running VMs").About(id)
 		}
 		tx.DeleteHost(id)

@@ -44,7 +44,7 @@ func (c *Cloud) AllocateImage(ctx context.Context, who auth.Caller, t *tmpl.Temp
 }
 
 func imageUsage(i *one.Image) one.Usage {
-	return one.Usage{Datastores: map[int]one.DatastoreQuota{i.DatastoreID: {Images: 1, Size: float64(i.Size)}}}
+	return one.Usage{Datastores: map[int]one.DatastoreQuota{i.DatastoreID: {Images: 1, Size: float64(i.StoredMB())}}}
 }
 
 // imageHeaderAttrs are the attributes of an image template that become fields.

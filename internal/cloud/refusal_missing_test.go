@@ -177,7 +177,7 @@ func TestMissing(t *testing.T) {
 		{one.KindTemplate, "CreateRouterVM of", tx(func(w *world, tx *store.Tx, who auth.Caller) error {
 			return second(w.CreateRouterVM(tx, who, 0, ServiceVM{Template: no}))
 		})},
-		{one.KindVM, "ServiceVMAction", tx(func(w *world, tx *store.Tx, who auth.Caller) error { return w.ServiceVMAction(tx, who, no, "hold") })},
+		{one.KindVM, "ServiceVMAction", tx(func(w *world, tx *store.Tx, who auth.Caller) error { return w.ServiceVMAction(tx, who, no, "hold", "") })},
 		{one.KindVM, "RetryServiceVM", tx(func(w *world, tx *store.Tx, who auth.Caller) error { return w.RetryServiceVM(tx, who, no) })},
 		{one.KindUser, "ChownService", tx(func(w *world, tx *store.Tx, who auth.Caller) error { return w.ChownService(tx, who, 0, no, -1) })},
 		{one.KindGroup, "ChownService to a group", tx(func(w *world, tx *store.Tx, who auth.Caller) error { return w.ChownService(tx, who, 0, -1, no) })},

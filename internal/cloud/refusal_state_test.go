@@ -57,6 +57,9 @@ func TestRefusedVMStates(t *testing.T) {
 		refusal{"resizing to nonsense", 0, resize(3, "MEMORY=much"), errs.Action, "MEMORY must be a positive integer value."},
 		refusal{"resizing to less than nothing", 0, resize(3, "CPU=-1"), errs.Action, "CPU must be a positive float or integer value."},
 		refusal{"configuring what is done", 0, updateConf(5, "OS=[ARCH=x]", 1), errs.Action, "configuration cannot be updated in state DONE"},
+		refusal{"attaching an image that is being made", 0, func(w *world, who auth.Caller) error {
+			return w.AttachDisk(w.ctx, who, 1, parsed("DISK=[IMAGE_ID=1]"))
+		}, errs.Action, "Cannot acquire image 1, it is locked"},
 		refusal{"configuring what boots", 0, updateConf(7, "OS=[ARCH=x]", 1), errs.Action, "configuration cannot be updated in state BOOT"},
 		refusal{"configuring in a way there is not", 0, updateConf(3, "OS=[ARCH=x]", 2), errs.API, "Wrong update type"},
 		refusal{"booting from what is not there", 0, updateConf(3, "OS=[BOOT=disk3]", 1), errs.Internal, "Wrong OS/BOOT value. Device with DISK_ID 3 not found"},

@@ -47,6 +47,37 @@ func vmRights() []right {
 		{method: "UpdateNIC", may: "owner chief", needs: "MANAGE VM/#2", call: func(w *world, who auth.Caller) error {
 			return w.UpdateNIC(w.ctx, who, 2, 0, parsed("NIC=[MODEL=virtio]"), 1)
 		}},
+		{method: "MigrateVM", needs: "ADMIN VM/#2; MANAGE HOST/#1", call: func(w *world, who auth.Caller) error {
+			return w.MigrateVM(w.ctx, who, 2, 1, Migration{Datastore: -1})
+		}},
+		{method: "MigrateVM", what: "on a datastore", needs: "ADMIN VM/#2; MANAGE HOST/#1; USE DATASTORE/#0", call: func(w *world, who auth.Caller) error {
+			return w.MigrateVM(w.ctx, who, 2, 1, Migration{Datastore: 0})
+		}},
+		{method: "AttachDisk", may: "owner chief", needs: "MANAGE VM/#1; USE IMAGE/#0", call: func(w *world, who auth.Caller) error {
+			return w.AttachDisk(w.ctx, who, 1, parsed("DISK=[IMAGE_ID=0]"))
+		}},
+		{method: "DetachDisk", may: "owner chief", needs: "MANAGE VM/#2", call: func(w *world, who auth.Caller) error { return w.DetachDisk(w.ctx, who, 2, 0) }},
+		{method: "CreateSnapshot", may: "owner chief", needs: "MANAGE VM/#1", call: func(w *world, who auth.Caller) error {
+			return second(w.CreateSnapshot(w.ctx, who, 1, ""))
+		}},
+		{method: "RevertSnapshot", may: "owner chief", needs: "MANAGE VM/#1", call: func(w *world, who auth.Caller) error {
+			return w.RevertSnapshot(w.ctx, who, 1, 0)
+		}},
+		{method: "DeleteSnapshot", may: "owner chief", needs: "MANAGE VM/#1", call: func(w *world, who auth.Caller) error {
+			return w.DeleteSnapshot(w.ctx, who, 1, 0)
+		}},
+		{method: "CreateDiskSnapshot", may: "owner chief", needs: "MANAGE VM/#2", call: func(w *world, who auth.Caller) error {
+			return second(w.CreateDiskSnapshot(w.ctx, who, 2, 1, "again"))
+		}},
+		{method: "RevertDiskSnapshot", may: "owner chief", needs: "MANAGE VM/#2", call: func(w *world, who auth.Caller) error {
+			return w.RevertDiskSnapshot(w.ctx, who, 2, 1, 0)
+		}},
+		{method: "DeleteDiskSnapshot", may: "owner chief", needs: "MANAGE VM/#2", call: func(w *world, who auth.Caller) error {
+			return w.DeleteDiskSnapshot(w.ctx, who, 2, 1, 0)
+		}},
+		{method: "RenameDiskSnapshot", may: "owner chief", needs: "MANAGE VM/#2", call: func(w *world, who auth.Caller) error {
+			return w.RenameDiskSnapshot(w.ctx, who, 2, 1, 0, "pristine")
+		}},
 		{method: "ResizeVM", may: "owner chief", needs: "MANAGE VM/#3", call: func(w *world, who auth.Caller) error {
 			return w.ResizeVM(w.ctx, who, 3, parsed("MEMORY=128"))
 		}},
@@ -118,10 +149,10 @@ func serviceRights() []right {
 			return second(w.CreateRouterVM(tx, who, 1, ServiceVM{Service: 0, Role: "gate", Name: "new", Template: 2, Extra: parsed("A=b")}))
 		})},
 		{method: "ServiceVMAction", what: "hold", may: "owner chief", needs: "MANAGE VM/#6", call: in(func(w *world, tx *store.Tx, who auth.Caller) error {
-			return w.ServiceVMAction(tx, who, 6, "hold")
+			return w.ServiceVMAction(tx, who, 6, "hold", "")
 		})},
 		{method: "ServiceVMAction", what: "resched", needs: "ADMIN VM/#1", call: in(func(w *world, tx *store.Tx, who auth.Caller) error {
-			return w.ServiceVMAction(tx, who, 1, "resched")
+			return w.ServiceVMAction(tx, who, 1, "resched", "")
 		})},
 		{method: "StopServiceVM", may: everybody, call: in(func(w *world, tx *store.Tx, who auth.Caller) error { return w.StopServiceVM(tx, who, 6, false) })},
 		{method: "RetryServiceVM", may: everybody, call: in(func(w *world, tx *store.Tx, who auth.Caller) error { return w.RetryServiceVM(tx, who, 4) })},

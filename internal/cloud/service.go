@@ -88,17 +88,10 @@ func (c *Cloud) StopServiceVM(tx *store.Tx, owner auth.Caller, id int, hard bool
 	return c.endVM(tx, owner, id, hard)
 }
 
-// ServiceVMAction performs an action of one.vm.action with the caller's rights.
-func (c *Cloud) ServiceVMAction(tx *store.Tx, who auth.Caller, id int, action string) error {
-	op, known := machine.Operation(action)
-	if !known {
-		return errs.New(errs.Action, "Action %q is not supported", action).About(id)
-	}
-	v, err := c.vmFor(&tx.State, who, id, op)
-	if err != nil {
-		return err
-	}
-	return c.vmAction(tx, who, v, action)
+// ServiceVMAction performs an action that a role can be asked for, with the caller's
+// rights; args are those of the action. Source: OneFlow reference §5.
+func (c *Cloud) ServiceVMAction(tx *store.Tx, who auth.Caller, id int, action, args string) error {
+	return c.actOn(tx, who, id, action, args)
 }
 
 // RetryServiceVM sets a VM of a service going again whose last step failed.

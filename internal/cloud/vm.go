@@ -181,9 +181,14 @@ func (c *Cloud) Apply(tx *store.Tx, who auth.Caller, old *one.VM, ch machine.Cha
 		n := *ch.VM
 		n.Template, ch.VM = t, &n
 	}
-	v := ch.VM
+	v := followDisks(tx, old, ch.VM)
 	if v != old {
 		tx.PutVM(v)
+	}
+	for _, disk := range ch.Lost {
+		if id, ok := atoi(disk.Get("IMAGE_ID")); ok {
+			releaseImage(tx, id, false)
+		}
 	}
 	if v.State == one.VMDone {
 		tx.DeleteSchedule(v.ID)

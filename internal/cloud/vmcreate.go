@@ -90,6 +90,7 @@ func (c *Cloud) createVM(tx *store.Tx, who auth.Caller, n NewVM) (*one.VM, error
 	if err := d.finish(v); err != nil {
 		return nil, allocFailed(n.Of, err)
 	}
+	v = followDisks(tx, nil, v)
 	tx.PutVM(v)
 	if err := schedule(tx, v, d.in); err != nil {
 		return nil, errs.Wrap(errs.Internal, err)

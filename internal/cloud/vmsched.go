@@ -29,23 +29,19 @@ const (
 // before. Source: VM lifecycle reference §6.
 var schedNames = map[string]string{"shutdown": "terminate", "shutdown-hard": "terminate-hard", "delete": "terminate-hard"}
 
-// schedMissing are the actions that the original can schedule and that do not
-// exist here.
-var schedMissing = []string{
-	"snapshot-create", "snapshot-revert", "snapshot-delete", "disk-snapshot-create", "disk-snapshot-revert", "disk-snapshot-delete", "backup",
-}
-
 // schedulable returns the action of a name.
 func schedulable(name string) (string, error) {
 	if now, ok := schedNames[name]; ok {
 		return now, nil
 	}
 	op, known := machine.Operation(name)
+	_, late := lateActions[name]
 	switch {
 	case name == "":
 		return "", errors.New("No ACTION in template for Scheduled Action.")
-	case slices.Contains(schedMissing, name):
+	case name == "backup":
 		return "", fmt.Errorf("%s is not supported yet.", name)
+	case late:
 	case !known || op == "resched":
 		return "", fmt.Errorf("%s is not supported.", name)
 	}
@@ -287,7 +283,7 @@ func (c *Cloud) RunSchedule(tx *store.Tx, vm int) {
 	changed := false
 	for _, i := range dueAt(s, now.Unix()) {
 		a := &n.Actions[i]
-		err := tx.Try(func() error { return c.runScheduled(tx, vm, a.Action) })
+		err := tx.Try(func() error { return c.actOn(tx, scheduled, vm, a.Action, a.Args) })
 		if err == nil {
 			c.log.Info("scheduled action done", "vm", vm, "action", a.Action, "id", a.ID)
 			*a = a.Ran(now)
@@ -303,15 +299,6 @@ func (c *Cloud) RunSchedule(tx *store.Tx, vm int) {
 	if _, alive := tx.VMs.Get(vm); changed && alive { // it may have been the end of it
 		tx.PutSchedule(n)
 	}
-}
-
-func (c *Cloud) runScheduled(tx *store.Tx, vm int, action string) error {
-	op, _ := machine.Operation(action)
-	v, err := c.vmFor(&tx.State, scheduled, vm, op)
-	if err != nil {
-		return err
-	}
-	return c.vmAction(tx, scheduled, v, action)
 }
 
 // dueAt returns the places of the actions that are due at a time, epoch seconds,

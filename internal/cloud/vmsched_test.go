@@ -76,7 +76,6 @@ func TestRefusedSchedActions(t *testing.T) {
 		{`ACTION=resched, TIME=60`, "resched is not supported."},
 		{`ACTION=migrate, TIME=60`, "migrate is not supported."},
 		{`ACTION=backup, TIME=60`, "backup is not supported yet."},
-		{`ACTION=disk-snapshot-create, TIME=60`, "disk-snapshot-create is not supported yet."},
 		{`ACTION=hold`, "Unable to parse the time value or value is empty: "},
 		{`ACTION=hold, TIME=soon`, "Unable to parse the time value or value is empty: soon"},
 		{`ACTION=hold, TIME="-1"`, "Unable to parse the time value or value is empty: -1"},

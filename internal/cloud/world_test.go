@@ -241,7 +241,12 @@ func (w *world) putVMs(tx *store.Tx) {
 		}
 		switch id {
 		case 2:
-			v.Template = v.Template.Add(tmpl.Vec("NIC", "NIC_ID", "0"))
+			v.Template = v.Template.Add(tmpl.Vec("NIC", "NIC_ID", "0"), tmpl.Vec("DISK", "DISK_ID", "0", "TYPE", "SWAP", "SIZE", "1"),
+				tmpl.Vec("DISK", "DISK_ID", "1", "IMAGE_ID", "999", "FORMAT", "qcow2", "SIZE", "10"))
+			d, _ := one.NewDiskSnapshots("NO").Taken("clean", 10, 3)
+			v.Snapshots = one.WithDiskSnapshots(nil, 1, d)
+		case 1:
+			v.Template = v.Template.Add(tmpl.Vec("SNAPSHOT", "SNAPSHOT_ID", "0", "NAME", "first"))
 		case 6:
 			v.ServiceID = 0
 		}

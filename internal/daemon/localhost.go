@@ -87,7 +87,7 @@ func (h *localHost) run(ctx context.Context) error {
 	}
 	var err error
 	if h.cfg.Hypervisor.Driver == "sim" {
-		c.Driver, err = newSim(h.cfg, name, h.dir.join("sim/host.journal"))
+		c.Driver, err = newSim(h.cfg, name, h.dir.join("sim/host.journal"), nil)
 	} else {
 		err = h.findLibvirt(ctx, &c)
 	}

@@ -24,6 +24,9 @@ type simFleet struct {
 
 	wg     sync.WaitGroup
 	agents map[int]context.CancelFunc
+
+	mu    sync.Mutex
+	hosts map[int]*sim.Sim // of the agents that run
 }
 
 const dummyDriver = "dummy"
@@ -114,9 +117,9 @@ func (f *simFleet) reconcile(ctx context.Context, st *store.State) error {
 
 // newSim returns a simulated host as the settings describe it. Its domains are in
 // the journal.
-func newSim(c config.Config, name, journal string) (*sim.Sim, error) {
+func newSim(c config.Config, name, journal string, peer func(string) (*sim.Sim, bool)) (*sim.Sim, error) {
 	s, err := sim.New(sim.Config{
-		Hostname: name, CPU: int64(c.Hypervisor.Sim.CPU) * 100, MemoryKB: c.Hypervisor.Sim.MemoryMB << 10, Journal: journal,
+		Peer: peer, Hostname: name, CPU: int64(c.Hypervisor.Sim.CPU) * 100, MemoryKB: c.Hypervisor.Sim.MemoryMB << 10, Journal: journal,
 		Behaviour: sim.Behaviour{BootTime: c.Hypervisor.Sim.BootTime.Std(), FailureRate: c.Hypervisor.Sim.FailureRate},
 	})
 	if err != nil {
@@ -127,7 +130,7 @@ func newSim(c config.Config, name, journal string) (*sim.Sim, error) {
 
 func (f *simFleet) start(ctx context.Context, h *one.Host) error {
 	c := f.server.Config
-	s, err := newSim(c, h.Name, f.server.dir.join("sim/"+strconv.Itoa(h.ID)+".journal"))
+	s, err := newSim(c, h.Name, f.server.dir.join("sim/"+strconv.Itoa(h.ID)+".journal"), f.host)
 	if err != nil {
 		return err
 	}
@@ -141,7 +144,9 @@ func (f *simFleet) start(ctx context.Context, h *one.Host) error {
 	}
 	ctx, stop := context.WithCancel(ctx)
 	f.agents[h.ID] = stop
+	f.note(h.ID, s)
 	f.wg.Go(func() {
+		defer f.forget(h.ID, s)
 		if err := a.Run(ctx); err != nil && ctx.Err() == nil {
 			log.Error("agent of a simulated host ended", "err", err)
 		}
@@ -150,4 +155,34 @@ func (f *simFleet) start(ctx context.Context, h *one.Host) error {
 		}
 	})
 	return nil
+}
+
+// host finds a simulated host by its name, for domains to move to.
+func (f *simFleet) host(name string) (*sim.Sim, bool) {
+	id, ok := f.server.store.View().HostNames.Find(name)
+	if !ok {
+		return nil, false
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	s, ok := f.hosts[id]
+	return s, ok
+}
+
+func (f *simFleet) note(id int, s *sim.Sim) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.hosts == nil {
+		f.hosts = map[int]*sim.Sim{}
+	}
+	f.hosts[id] = s
+}
+
+// forget forgets a host whose agent has ended, unless another one runs for it.
+func (f *simFleet) forget(id int, s *sim.Sim) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.hosts[id] == s {
+		delete(f.hosts, id)
+	}
 }

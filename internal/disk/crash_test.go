@@ -125,6 +125,60 @@ var scenarios = map[string]scenario{
 		},
 		tools: []string{"mkswap"},
 	},
+	"place": {
+		before: images,
+		do: func(ctx context.Context, h *Host) error {
+			for _, v := range crashVM(h).Template.Vectors("DISK") {
+				if err := h.PlaceDisk(ctx, crashVM(h), v); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+		after: func(t *testing.T, h *Host) {
+			for name, want := range map[string]int64{"disk.0": 2 * mb, "disk.1": int64(len(persistentContent)), "disk.2": int64(len(persistentContent)), "disk.3": mb} {
+				if info, err := os.Stat(filepath.Join(h.Dir(crashVM(h)), name)); err != nil || info.Size() != want {
+					t.Errorf("%s: %v, want %d bytes (%v)", name, info, want, err)
+				}
+			}
+		},
+		tools: []string{"mkswap"},
+	},
+	"drop": {
+		before: prepared,
+		do: func(ctx context.Context, h *Host) error {
+			for _, v := range crashVM(h).Template.Vectors("DISK") {
+				if err := h.DropDisk(ctx, crashVM(h), v); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+		after: func(t *testing.T, h *Host) {
+			ds, dir := filepath.Join(h.cfg.Base, "1"), h.Dir(crashVM(h))
+			if read(t, filepath.Join(ds, "persistent")) != "changed" || read(t, filepath.Join(ds, "linked")) != persistentContent {
+				t.Error("the persistent images are not as the VM left them")
+			}
+			gone(t, filepath.Join(dir, "disk.0"), filepath.Join(dir, "disk.1"), filepath.Join(dir, "disk.2"), filepath.Join(dir, "disk.3"))
+			if there, err := exists(filepath.Join(dir, "kernel")); !there || err != nil {
+				t.Errorf("the kernel went with the disks (%v)", err)
+			}
+		},
+		tools: []string{"mkswap"},
+	},
+	"remove disk": {
+		before: prepared,
+		do: func(ctx context.Context, h *Host) error {
+			return h.RemoveDisk(ctx, crashVM(h), crashVM(h).Template.Vectors("DISK")[1])
+		},
+		after: func(t *testing.T, h *Host) {
+			gone(t, h.DiskPath(crashVM(h), 1))
+			if read(t, filepath.Join(h.cfg.Base, "1", "persistent")) != persistentContent {
+				t.Error("a disk that was only to be removed was saved")
+			}
+		},
+		tools: []string{"mkswap"},
+	},
 	"store": {
 		before: prepared,
 		do:     func(ctx context.Context, h *Host) error { return h.Store(ctx, crashVM(h)) },

@@ -19,18 +19,27 @@ func (h *Host) Finish(ctx context.Context, m *agentapi.Machine) error {
 	if err != nil {
 		return err
 	}
+	if err := h.forgetSnapshots(ctx, m); err != nil {
+		return err
+	}
 	for _, d := range disks {
-		if d.kind != linkCopy || !d.save {
-			continue
-		}
-		if err := h.bringBack(ctx, h.DiskPath(m, d.id), d.source); err != nil {
-			return fmt.Errorf("DISK %d: bring back to %s: %w", d.id, d.source, err)
-		}
-		if err := h.at(fmt.Sprintf("brought back disk.%d", d.id)); err != nil {
+		if err := h.saveDisk(ctx, m, d); err != nil {
 			return err
 		}
 	}
 	return h.Remove(ctx, m)
+}
+
+// saveDisk brings a disk back to its image, if it is a copy of it that is to be
+// saved.
+func (h *Host) saveDisk(ctx context.Context, m *agentapi.Machine, d vmDisk) error {
+	if d.kind != linkCopy || !d.save {
+		return nil
+	}
+	if err := h.bringBack(ctx, h.DiskPath(m, d.id), d.source); err != nil {
+		return fmt.Errorf("DISK %d: bring back to %s: %w", d.id, d.source, err)
+	}
+	return h.at(fmt.Sprintf("brought back disk.%d", d.id))
 }
 
 // bringBack replaces an image by the disk that is a changed copy of it. Without

@@ -112,16 +112,24 @@ func (h *Host) Prepare(ctx context.Context, m *agentapi.Machine) error {
 		return full(err, h.cfg.Base)
 	}
 	for _, d := range disks {
-		if d.kind == link {
-			err = linkOnce(d.source, h.DiskPath(m, d.id))
-		} else {
-			err = h.once(h.DiskPath(m, d.id), func(path string) error { return h.make(ctx, d, path) })
-		}
-		if err != nil {
-			return fmt.Errorf("DISK %d: %w", d.id, err)
+		if err := h.place(ctx, m, d); err != nil {
+			return err
 		}
 	}
 	return h.prepareKernel(ctx, m)
+}
+
+// place puts one disk into the directory of its VM.
+func (h *Host) place(ctx context.Context, m *agentapi.Machine, d vmDisk) (err error) {
+	if d.kind == link {
+		err = linkOnce(d.source, h.DiskPath(m, d.id))
+	} else {
+		err = h.once(h.DiskPath(m, d.id), func(path string) error { return h.make(ctx, d, path) })
+	}
+	if err != nil {
+		return fmt.Errorf("DISK %d: %w", d.id, err)
+	}
+	return nil
 }
 
 // prepareKernel copies kernel and initial RAM disk. They come out of a guest's

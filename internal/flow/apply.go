@@ -191,9 +191,9 @@ func (f *Flow) operate(tx *store.Tx, doc *one.Document, owner auth.Caller, d *re
 	case reconcile.OpStop, reconcile.OpStopHard:
 		return f.cloud.StopServiceVM(tx, owner, d.VM, d.Op == reconcile.OpStopHard)
 	case reconcile.OpRelease:
-		return f.cloud.ServiceVMAction(tx, owner, d.VM, "release")
+		return f.cloud.ServiceVMAction(tx, owner, d.VM, "release", "")
 	case reconcile.OpResume:
-		return f.cloud.ServiceVMAction(tx, owner, d.VM, "resume")
+		return f.cloud.ServiceVMAction(tx, owner, d.VM, "resume", "")
 	case reconcile.OpRetry:
 		return f.cloud.RetryServiceVM(tx, owner, d.VM)
 	case reconcile.OpChown:
@@ -204,7 +204,7 @@ func (f *Flow) operate(tx *store.Tx, doc *one.Document, owner auth.Caller, d *re
 		if err != nil {
 			return err
 		}
-		return f.cloud.ServiceVMAction(tx, who, d.VM, d.Action)
+		return f.cloud.ServiceVMAction(tx, who, d.VM, d.Action, d.Args)
 	}
 	return fmt.Errorf("operation %d on a VM is not known", d.Op)
 }

@@ -290,8 +290,14 @@ func TestRoleActions(t *testing.T) {
 		t.Errorf("log %q", b.log(id))
 	}
 	b.must(b.flow.ActOnRole(b.Context(), b.Admin, id, flow.RoleAction{Role: "db", Action: "snapshot-create", Args: "x"}))
+	b.Wait("the snapshot", func(st *store.State) bool {
+		v, _ := st.VMs.Get(db)
+		snap, ok := one.Snapshot(v.Template, 0)
+		return ok && v.Running() && snap.Get("NAME") == "x" && snap.Get("HYPERVISOR_ID") == "snap-0"
+	})
+	b.must(b.flow.ActOnRole(b.Context(), b.Admin, id, flow.RoleAction{Role: "db", Action: "snapshot-revert", Args: "x"}))
 	b.Wait("the refusal in the log", func(*store.State) bool {
-		return contains(b.log(id), fmt.Sprintf(`E Role db : VM %d error scheduling action; Action "snapshot-create" is not supported`, db))
+		return contains(b.log(id), fmt.Sprintf(`E Role db : VM %d error scheduling action; ARGS "x": expected snapshot`, db))
 	})
 	// What is spread over time is kept, and can be taken back.
 	b.must(b.flow.ActOnRole(b.Context(), b.Admin, id, flow.RoleAction{Role: "web", Action: "poweroff-hard", Period: 3600, Number: 2}))

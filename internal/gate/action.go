@@ -58,19 +58,40 @@ var actions = map[string]action{
 	"detachnic": {method: "one.vm.detachnic", run: func(ctx context.Context, c *cloud.Cloud, u *Guest, id int, p param) error {
 		return c.DetachNIC(ctx, u.owner, id, ParseID(p.text()))
 	}},
-	"migrate":         {method: "one.vm.migrate"},
-	"livemigrate":     {method: "one.vm.migrate"},
-	"snapshot_create": {method: "one.vm.snapshotcreate"},
-	"snapshot_revert": {method: "one.vm.snapshotrevert"},
-	"snapshot_delete": {method: "one.vm.snapshotdelete"},
-	"attachdisk":      {method: "one.vm.attach"},
-	"detachdisk":      {method: "one.vm.detach"},
+	"attachdisk": {method: "one.vm.attach", run: func(ctx context.Context, c *cloud.Cloud, u *Guest, id int, p param) error {
+		t, err := tmpl.Parse(p.text())
+		if err != nil {
+			return errs.Wrap(errs.Internal, err).About(id)
+		}
+		return c.AttachDisk(ctx, u.owner, id, t)
+	}},
+	"detachdisk": {method: "one.vm.detach", run: func(ctx context.Context, c *cloud.Cloud, u *Guest, id int, p param) error {
+		return c.DetachDisk(ctx, u.owner, id, ParseID(p.text()))
+	}},
+	"migrate": moves(false), "livemigrate": moves(true),
+	"snapshot_create": {method: "one.vm.snapshotcreate", run: func(ctx context.Context, c *cloud.Cloud, u *Guest, id int, p param) error {
+		_, err := c.CreateSnapshot(ctx, u.owner, id, p.text())
+		return err
+	}},
+	"snapshot_revert": {method: "one.vm.snapshotrevert", run: func(ctx context.Context, c *cloud.Cloud, u *Guest, id int, p param) error {
+		return c.RevertSnapshot(ctx, u.owner, id, ParseID(p.text()))
+	}},
+	"snapshot_delete": {method: "one.vm.snapshotdelete", run: func(ctx context.Context, c *cloud.Cloud, u *Guest, id int, p param) error {
+		return c.DeleteSnapshot(ctx, u.owner, id, ParseID(p.text()))
+	}},
 }
 
 // plain is an action of one.vm.action without parameters.
 func plain(name string) action {
 	return action{method: "one.vm.action", run: func(ctx context.Context, c *cloud.Cloud, u *Guest, id int, _ param) error {
 		return c.VMAction(ctx, u.owner, id, name)
+	}}
+}
+
+// moves is a move to a host.
+func moves(live bool) action {
+	return action{method: "one.vm.migrate", run: func(ctx context.Context, c *cloud.Cloud, u *Guest, id int, p param) error {
+		return c.MigrateVM(ctx, u.owner, id, ParseID(p.text()), cloud.Migration{Live: live, Datastore: -1})
 	}}
 }
 

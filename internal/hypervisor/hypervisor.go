@@ -63,6 +63,43 @@ type NICChanger interface {
 	UpdateNIC(ctx context.Context, m *agentapi.Machine, nic tmpl.Vector) error
 }
 
+// Migrator is a driver that lets running domains go on at another host.
+type Migrator interface {
+	// Migrate moves the domain to the host of that name; when it is there already it is
+	// a success.
+	Migrate(ctx context.Context, m *agentapi.Machine, peer string) error
+}
+
+// DiskChanger is a driver that changes the disks of running domains. A disk is known
+// by its TARGET; disk is its DISK in the VM's template, m the VM as it is to be
+// afterwards. Each method fails with ErrNoDomain when the domain does not run.
+type DiskChanger interface {
+	// AttachDisk gives the domain a disk that is in dir, or finds it there already.
+	AttachDisk(ctx context.Context, m *agentapi.Machine, dir string, disk tmpl.Vector) error
+	// DetachDisk takes a disk from the domain, and returns when the guest has let go
+	// of it; one that is not there is a success.
+	DetachDisk(ctx context.Context, m *agentapi.Machine, disk tmpl.Vector) error
+}
+
+// Snapshotter is a driver that takes snapshots of running domains. dir is the
+// directory with the VM's disks, in which it may keep what it must know of them
+// after the domain has gone. Each method fails with ErrNoDomain when the domain
+// does not run.
+type Snapshotter interface {
+	// CreateSnapshot keeps memory and disks of the domain, which goes on then. A
+	// snapshot of that name that began at the same time is this one; an older one is
+	// replaced.
+	CreateSnapshot(ctx context.Context, m *agentapi.Machine, dir string, s agentapi.Snapshot) error
+	// RevertSnapshot lets the domain go on from a snapshot.
+	RevertSnapshot(ctx context.Context, m *agentapi.Machine, dir string, s agentapi.Snapshot) error
+	// DeleteSnapshot deletes a snapshot; one that is not there is a success.
+	DeleteSnapshot(ctx context.Context, m *agentapi.Machine, dir string, s agentapi.Snapshot) error
+	// CreateDiskSnapshot keeps what is on a disk, unless a snapshot of that name is
+	// there: names of disks' snapshots are not used again. DeleteDiskSnapshot deletes it.
+	CreateDiskSnapshot(ctx context.Context, m *agentapi.Machine, dir string, s agentapi.Snapshot) error
+	DeleteDiskSnapshot(ctx context.Context, m *agentapi.Machine, dir string, s agentapi.Snapshot) error
+}
+
 // Info is what a driver is and can do.
 type Info struct {
 	Name       string // "kvm", "qemu", "dummy": VM_MAD of its hosts

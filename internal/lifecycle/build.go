@@ -15,7 +15,7 @@ import (
 // machineOf puts together what an agent must know of a VM for an operation, secrets
 // in clear.
 func (c *Controller) machineOf(st *store.State, v *one.VM, op agentapi.Op) (*agentapi.Machine, error) {
-	last := v.LastRecord()
+	last := v.WorkRecord()
 	if last == nil {
 		return nil, fmt.Errorf("VM %d is on no host", v.ID)
 	}

@@ -50,6 +50,13 @@ var walks = []struct {
 	{one.LCMHotplugNIC, []string{"nic-attach"}},
 	{one.LCMHotplugNIC, []string{"nic-attach", "nic-detach"}},
 	{one.LCMHotplugNIC, []string{"nic-update"}},
+	{one.LCMHotplug, []string{"disk-attach"}},
+	{one.LCMHotplug, []string{"disk-attach", "disk-detach"}},
+	{one.LCMHotplugSnapshot, []string{"snapshot-create"}},
+	{one.LCMHotplugSnapshot, []string{"snapshot-create", "snapshot-create", "snapshot-revert"}},
+	{one.LCMHotplugSnapshot, []string{"snapshot-create", "snapshot-create", "snapshot-delete"}},
+	{one.LCMDiskSnapshot, []string{"disk-attach", "disk-snapshot-create"}},
+	{one.LCMDiskSnapshotDelete, []string{"disk-attach", "disk-snapshot-create", "disk-snapshot-create", "disk-snapshot-delete"}},
 }
 
 // kinds of trouble in the middle of a step.
@@ -88,6 +95,7 @@ func TestEveryStateSurvives(t *testing.T) {
 				r.Sim(host).SetBehaviour(b)
 
 				network(t, r)
+				persistent(t, r)
 				tm := r.Template(withNIC)
 				arm := func(last bool) {
 					if last {
@@ -119,13 +127,73 @@ func TestEveryStateSurvives(t *testing.T) {
 					t.Errorf("a crash led to %s", v.StateName())
 				}
 				checkNICs(t, r, host, v)
+				checkDisks(t, r, host, v)
+				checkSnapshots(t, r.Store.View(), v)
+				wantDomainSnapshots(t, r, host, v)
 				finish(t, r, vm)
 				st := r.Store.View()
 				if st.HostUsage.Len() != 0 || r.Sim(host).Len() != 0 || st.Leases.Len() != 0 {
 					t.Errorf("left behind: capacity of %d hosts, %d domains, %d leases", st.HostUsage.Len(), r.Sim(host).Len(), st.Leases.Len())
 				}
+				checkImages(t, st)
 			})
 		}
+	}
+}
+
+// persistent makes the persistent image 0.
+func persistent(t *testing.T, r *rig.Rig) {
+	t.Helper()
+	id, err := r.Cloud.AllocateImage(r.Context(), r.Admin, parsed("NAME=data TYPE=DATABLOCK SIZE=5 FORMAT=qcow2 PERSISTENT=YES"), one.DefaultDS, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Wait("an image", func(st *store.State) bool {
+		i, ok := st.Images.Get(id)
+		return ok && i.State == one.ImageReady
+	})
+}
+
+// checkImages compares the state of every image with the VMs that have it as a disk.
+// One of a VM that was deleted while it was active may be half written.
+func checkImages(t *testing.T, st *store.State) {
+	t.Helper()
+	for id, i := range st.Images.All() {
+		vms := 0
+		for _, v := range st.VMs.All() {
+			for _, d := range v.Template.Vectors("DISK") {
+				if d.Get("IMAGE_ID") == fmt.Sprint(id) {
+					vms++
+				}
+			}
+		}
+		switch {
+		case vms > 1:
+			t.Errorf("%d VMs have the persistent image %d", vms, id)
+		case vms == 1 && i.State != one.ImageUsedPers, vms == 0 && i.State != one.ImageReady && i.State != one.ImageError:
+			t.Errorf("image %d is %s, and %d VMs have it", id, i.State, vms)
+		}
+	}
+}
+
+// checkDisks compares the disks of a VM that is at rest with those of its domain.
+func checkDisks(t *testing.T, r *rig.Rig, host int, v *one.VM) {
+	t.Helper()
+	var targets []string
+	for _, d := range v.Template.Vectors("DISK") {
+		if d.Has("ATTACH") {
+			t.Errorf("%s: disk %s is marked as if it were changing", v.StateName(), d.Get("DISK_ID"))
+		}
+		targets = append(targets, d.Get("TARGET"))
+	}
+	if !v.Running() {
+		return
+	}
+	got, err := r.Sim(host).Disks(fmt.Sprintf("one-%d", v.ID))
+	slices.Sort(got)
+	slices.Sort(targets)
+	if err != nil || !slices.Equal(got, targets) {
+		t.Errorf("the domain of VM %d has the disks %q (%v), the VM %q", v.ID, got, err, targets)
 	}
 }
 
@@ -222,7 +290,15 @@ func TestEveryStepIsWalked(t *testing.T) {
 		one.LCMBoot: true, one.LCMBootStopped: true, one.LCMBootUndeploy: true, one.LCMEpilog: true, one.LCMEpilogStop: true,
 		one.LCMEpilogUndeploy: true,
 		// Entered by recover, by an observation and by updateconf: tested beside those.
-		one.LCMCleanupDelete: true, one.LCMCleanupResubmit: true, one.LCMBootUnknown: true, one.LCMHotplug: true,
+		one.LCMCleanupDelete: true, one.LCMCleanupResubmit: true, one.LCMBootUnknown: true,
+		// With a second host: TestMigrations.
+		one.LCMSaveMigrate: true, one.LCMMigrate: true, one.LCMPrologMigrate: true, one.LCMPrologMigratePoweroff: true,
+		one.LCMPrologMigrateSuspend: true, one.LCMPrologMigrateUnknown: true, one.LCMBootMigrate: true,
+		// Of VMs that are off, which no hypervisor has a part in: TestDisksOfVMsThatAreOff.
+		one.LCMHotplugPrologPoweroff: true, one.LCMHotplugEpilogPoweroff: true,
+		// And TestSnapshotsOfVMsThatAreOff.
+		one.LCMDiskSnapshotPoweroff: true, one.LCMDiskSnapshotRevertPoweroff: true, one.LCMDiskSnapshotDeletePoweroff: true,
+		one.LCMDiskSnapshotSuspended: true, one.LCMDiskSnapshotDeleteSuspended: true,
 	}
 	for _, walk := range walks {
 		within[walk.state] = true
@@ -244,6 +320,7 @@ func TestAnythingConverges(t *testing.T) {
 		defer r.Stop()
 		host := r.AddHost("sim0", sim.Config{})
 		network(t, r)
+		persistent(t, r)
 		tm := r.Template(withNIC)
 		var vms []int
 		actions := []string{
@@ -251,7 +328,7 @@ func TestAnythingConverges(t *testing.T) {
 			"reboot", "resched", "unresched",
 		}
 		for range rapid.IntRange(5, 25).Draw(rt, "steps") {
-			switch k := rapid.IntRange(0, 11).Draw(rt, "kind"); {
+			switch k := rapid.IntRange(0, 15).Draw(rt, "kind"); {
 			case k == 0 || len(vms) == 0:
 				vms = append(vms, r.Instantiate(tm, ""))
 			case k == 1:
@@ -272,6 +349,12 @@ func TestAnythingConverges(t *testing.T) {
 				_ = changeNIC(r, rapid.SampledFrom(vms).Draw(rt, "vm"), rapid.SampledFrom([]string{"nic-attach", "alias-attach", "nic-update"}).Draw(rt, "change"), 0)
 			case k == 6:
 				_ = changeNIC(r, rapid.SampledFrom(vms).Draw(rt, "vm"), "nic-detach", rapid.IntRange(0, 3).Draw(rt, "nic"))
+			case k == 7:
+				_ = changeDisk(r, rapid.SampledFrom(vms).Draw(rt, "vm"), rapid.SampledFrom([]string{"disk-attach", "disk-attach-volatile"}).Draw(rt, "change"), 0)
+			case k == 8:
+				_ = changeDisk(r, rapid.SampledFrom(vms).Draw(rt, "vm"), "disk-detach", rapid.IntRange(1, 3).Draw(rt, "disk"))
+			case k == 9 || k == 10:
+				_ = changeSnapshot(r, rapid.SampledFrom(vms).Draw(rt, "vm"), rapid.SampledFrom(snapshotChanges).Draw(rt, "change"), rapid.IntRange(0, 2).Draw(rt, "snapshot"))
 			default:
 				_ = r.Cloud.VMAction(r.Context(), r.Admin, rapid.SampledFrom(vms).Draw(rt, "vm"), rapid.SampledFrom(actions).Draw(rt, "action"))
 			}
@@ -285,8 +368,14 @@ func TestAnythingConverges(t *testing.T) {
 			rt.Fatalf("not at rest: %v", err)
 		}
 		checkSums(t, r.Store.View())
+		checkImages(t, r.Store.View())
 		for _, v := range r.Store.View().VMs.All() {
+			checkSnapshots(t, r.Store.View(), v)
 			checkLeases(t, r.Store.View(), v)
+			// The word of a death may be under way still.
+			if _, err := r.Sim(host).State(r.Context(), fmt.Sprintf("one-%d", v.ID)); err == nil {
+				checkDisks(t, r, host, v)
+			}
 		}
 		for _, id := range vms {
 			if v, _ := r.Store.View().VM(id); v.State != one.VMDone {
@@ -311,6 +400,9 @@ func checkSums(t *testing.T, st *store.State) {
 	for _, v := range st.VMs.All() {
 		if v.HoldsCapacity() {
 			use[v.HostID()] = use[v.HostID()].Add(v.Capacity())
+		}
+		if h := v.Abroad(); h >= 0 {
+			use[h] = use[h].Add(v.Capacity())
 		}
 	}
 	for id, c := range st.HostUsage.All() {

@@ -35,8 +35,12 @@ func (c *Controller) dispatchAll(t *term, st *store.State) {
 
 // dispatchHost sends the steps that wait for a host, when its agent connected.
 func (c *Controller) dispatchHost(t *term, st *store.State, host int) {
-	for id := range st.HostVMs.Of(host) {
-		if v, ok := st.VMs.Get(id); ok {
+	for _, vms := range []*store.Index{&st.HostVMs, &st.LeavingVMs} {
+		for id := range vms.Of(host) {
+			v, ok := st.VMs.Get(id)
+			if !ok || v.WorkRecord() == nil || v.WorkRecord().HID != host {
+				continue
+			}
 			if s := (subject{agentapi.SubjectVM, id}); t.has(c, s) {
 				c.forget(t, s.kind, s.id)
 			}
@@ -81,7 +85,11 @@ func (c *Controller) dispatchVM(t *term, st *store.State, v *one.VM) {
 		c.forget(t, agentapi.SubjectVM, v.ID)
 		return
 	}
-	l := c.linkOf(v.HostID())
+	work := v.WorkRecord()
+	if work == nil {
+		return
+	}
+	l := c.linkOf(work.HID)
 	if l == nil {
 		return
 	}
@@ -89,22 +97,31 @@ func (c *Controller) dispatchVM(t *term, st *store.State, v *one.VM) {
 	if !c.first(t, id) {
 		return
 	}
-	sent, nic := v, tmpl.Vector(nil)
-	if v.Active(one.LCMHotplugNIC) {
-		as := *v
-		as.Template, nic = machine.Plugged(v)
-		sent = &as
+	sent, nic, disk := *v, tmpl.Vector(nil), tmpl.Vector(nil)
+	switch {
+	case v.Active(one.LCMHotplugNIC):
+		sent.Template, nic = machine.Plugged(v)
+	case v.Hotplug.OfDisk():
+		sent.Template, disk = machine.PluggedDisk(v)
 	}
 	op := step.For(v)
-	m, err := c.machineOf(st, sent, op)
+	m, err := c.machineOf(st, &sent, op)
 	if err != nil {
 		// It cannot be done whoever tries: the step has failed.
 		t.intake.Put(intake{link: l, result: &agentapi.Result{StepID: id, Error: err.Error()}})
 		return
 	}
-	s := agentapi.Step{StepID: id, Op: op, Timeout: step.Timeout.Milliseconds(), Machine: m, NIC: nic}
+	s := agentapi.Step{StepID: id, Op: op, Timeout: step.Timeout.Milliseconds(), Machine: m, NIC: nic, Disk: disk, Peer: peerOf(v), Snapshot: machine.SnapshotOf(v)}
 	if err := l.down.Run(l.ctx, s); err != nil {
 		// The link is gone; the next one begins by sending what is wanted.
 		c.forget(t, agentapi.SubjectVM, v.ID)
 	}
+}
+
+// peerOf names the host that a VM goes to while it runs.
+func peerOf(v *one.VM) string {
+	if v.Active(one.LCMMigrate) {
+		return v.LastRecord().Hostname
+	}
+	return ""
 }

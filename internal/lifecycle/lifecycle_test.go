@@ -20,7 +20,11 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func act(t *testing.T, r *rig.Rig, vm int, action string) {
 	t.Helper()
 	var err error
-	if strings.HasPrefix(action, "nic-") {
+	if strings.Contains(action, "snapshot-") {
+		err = changeSnapshot(r, vm, action, map[string]int{"disk-snapshot-delete": 1}[action])
+	} else if strings.HasPrefix(action, "disk-") {
+		err = changeDisk(r, vm, action, 1)
+	} else if strings.HasPrefix(action, "nic-") {
 		err = changeNIC(r, vm, action, map[string]int{"nic-detach": 1}[action])
 	} else {
 		err = r.Cloud.VMAction(r.Context(), r.Admin, vm, action)
@@ -41,6 +45,17 @@ func changeNIC(r *rig.Rig, vm int, how string, nic int) error {
 		return r.Cloud.DetachNIC(r.Context(), r.Admin, vm, nic)
 	}
 	return r.Cloud.UpdateNIC(r.Context(), r.Admin, vm, nic, parsed("NIC=[INBOUND_AVG_BW=100]"), 0)
+}
+
+// changeDisk attaches a disk of the persistent image 0, or detaches a disk.
+func changeDisk(r *rig.Rig, vm int, how string, disk int) error {
+	switch how {
+	case "disk-attach":
+		return r.Cloud.AttachDisk(r.Context(), r.Admin, vm, parsed("DISK=[IMAGE_ID=0]"))
+	case "disk-attach-volatile":
+		return r.Cloud.AttachDisk(r.Context(), r.Admin, vm, parsed("DISK=[TYPE=swap,SIZE=1]"))
+	}
+	return r.Cloud.DetachDisk(r.Context(), r.Admin, vm, disk)
 }
 
 func TestMachineLivesItsLife(t *testing.T) {

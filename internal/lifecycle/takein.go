@@ -176,12 +176,14 @@ func (c *Controller) takeSync(tx *store.Tx, host int, all []agentapi.Event) erro
 func (c *Controller) loseHost(ctx context.Context, st *store.State, h *one.Host, now time.Time) error {
 	overdue := func(v *one.VM) bool {
 		s, passing := machine.StepOf(v)
-		return passing && now.UnixMilli() > v.Since+s.Timeout.Milliseconds()
+		return passing && v.WorkRecord().HID == h.ID && now.UnixMilli() > v.Since+s.Timeout.Milliseconds()
 	}
 	work := h.State == one.HostMonitored || h.State == one.HostInit
-	for id := range st.HostVMs.Of(h.ID) {
-		if v, ok := st.VMs.Get(id); ok && (v.Running() || overdue(v)) {
-			work = true
+	for _, vms := range []*store.Index{&st.HostVMs, &st.LeavingVMs} {
+		for id := range vms.Of(h.ID) {
+			if v, ok := st.VMs.Get(id); ok && (v.Running() || overdue(v)) {
+				work = true
+			}
 		}
 	}
 	if !work {
@@ -193,7 +195,7 @@ func (c *Controller) loseHost(ctx context.Context, st *store.State, h *one.Host,
 			return err
 		}
 		n := 0
-		for _, id := range tx.HostVMs.List(h.ID) {
+		for _, id := range append(tx.HostVMs.List(h.ID), tx.LeavingVMs.List(h.ID)...) {
 			v, ok := tx.VMs.Get(id)
 			if !ok {
 				continue

@@ -20,7 +20,7 @@ var nicOps = map[one.Action]agentapi.Op{
 // what it is to lose.
 const hotplugTime = 2 * time.Minute
 
-// marker is set in NICs that are on their way in or out.
+// marker is set in NICs and disks that are on their way in or out.
 const marker = "ATTACH"
 
 // ChangeNIC begins a change of a NIC: t is the VM's template with a new or an
@@ -98,15 +98,16 @@ func hotplugged(v *one.VM, h one.Hotplug, ok bool) Change {
 	return c
 }
 
-// withoutHotplug returns a VM that is in the middle of no change of a NIC.
+// withoutHotplug returns a VM that is in the middle of no change of a device.
 func withoutHotplug(v *one.VM) *one.VM {
 	n := *v
 	n.Hotplug = one.Hotplug{}
-	n.Template = one.EditNICs(n.Template, func(nic tmpl.Vector) tmpl.Vector {
-		if nic.Has(marker) {
-			return nic.Without(marker)
+	unmark := func(device tmpl.Vector) tmpl.Vector {
+		if device.Has(marker) {
+			return device.Without(marker)
 		}
-		return nic
-	})
+		return device
+	}
+	n.Template = one.EditDisks(one.EditNICs(n.Template, unmark), unmark)
 	return &n
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/trifid-cloud/trifid/internal/agentapi"
 	"github.com/trifid-cloud/trifid/internal/one"
 )
 
@@ -55,10 +56,18 @@ func recoverOutcome(v *one.VM, ok bool, who Who, now time.Time) (Change, error) 
 		return Change{VM: enter(n, active(one.LCMRunning, nil), now)}, nil
 	}
 	if b, failed := base[v.LCM]; failed {
-		if !ok {
+		switch {
+		case !ok && lostItsWay(v):
+			return turnBack(n, now), nil
+		case !ok:
 			return Change{VM: v}, nil
 		}
 		n = n.WithState(one.VMActive, b, now.UnixMilli())
+	}
+	if op, moves := moveOp(n); ok && moves && op == agentapi.OpStore {
+		m := *n
+		m.Migration.Left = true // all of the transfer is declared done
+		n = &m
 	}
 	deployID := v.DeployID
 	if deployID == "" {
@@ -80,11 +89,23 @@ func retry(v *one.VM, who Who, now time.Time) (Change, error) {
 	if b, failed := base[v.LCM]; failed {
 		to = b
 	}
-	if _, passing := steps[to]; !passing || to == one.LCMHotplug || to == one.LCMHotplugNIC || cleansUp(v) {
+	if _, passing := steps[to]; !passing || isHot(to) || cleansUp(v) {
 		return Change{VM: v}, nil
 	}
 	n := noteAction(v, one.ActionRetry, who)
 	return Change{VM: n.WithState(one.VMActive, to, now.UnixMilli())}, nil
+}
+
+// isHot tells whether a state is that of a change of devices or snapshots, which a
+// retry has no effect on.
+func isHot(l one.LCMState) bool {
+	switch l {
+	case one.LCMHotplug, one.LCMHotplugNIC, one.LCMHotplugPrologPoweroff, one.LCMHotplugEpilogPoweroff, one.LCMHotplugSnapshot,
+		one.LCMDiskSnapshot, one.LCMDiskSnapshotDelete, one.LCMDiskSnapshotPoweroff, one.LCMDiskSnapshotRevertPoweroff,
+		one.LCMDiskSnapshotDeletePoweroff, one.LCMDiskSnapshotSuspended, one.LCMDiskSnapshotDeleteSuspended:
+		return true
+	}
+	return false
 }
 
 // remove deletes the VM from whatever state it is in.

@@ -45,6 +45,15 @@ func (s Step) For(v *one.VM) agentapi.Op {
 	if op, ok := nicOps[v.Hotplug.Action]; ok {
 		return op
 	}
+	if v.Hotplug.OfDisk() {
+		return diskOp(v)
+	}
+	if op, ok := moveOp(v); ok {
+		return op
+	}
+	if op, ok := snapshotOps[v.SnapshotWork.Action]; ok {
+		return op
+	}
 	if v.Hard && s.HardOp != "" {
 		return s.HardOp
 	}
@@ -68,6 +77,7 @@ func stopped(h *one.History, now int64)     { h.RETime = now }
 func epilogStart(h *one.History, now int64) { h.RETime, h.ESTime = now, now }
 func epilogDone(h *one.History, now int64)  { h.EETime, h.ETime = now, now }
 func closed(h *one.History, now int64)      { h.ETime = now }
+func arrived(h *one.History, now int64)     { h.PETime, h.RSTime, h.RETime = now, now, now }
 
 func running(h *one.History, _ int64) {
 	h.ETime, h.RETime, h.Action, h.UID, h.GID, h.RequestID = 0, 0, one.ActionNone, -1, -1, -1
@@ -85,6 +95,7 @@ const (
 const (
 	failShutdown = "Fail to shutdown VM. Assuming that the VM is still RUNNING."
 	failSave     = "Fail to save VM state. Assuming that the VM is still RUNNING."
+	failMigrate  = "Fail to live migrate VM. Assuming that the VM is still RUNNING."
 )
 
 // steps is the table. A state that is not in it is left by an action or an
@@ -158,6 +169,36 @@ var steps = map[one.LCMState]Step{
 		Op: agentapi.OpFetch, Timeout: transferTime,
 		Success: active(one.LCMBootUndeploy, prologDone), Failure: active(one.LCMPrologUndeployFailure, nil),
 	},
+	// Of migrations there is more in For and Finish: part of the work is done at the
+	// host that the VM comes from.
+	one.LCMSaveMigrate: {
+		Op: agentapi.OpSave, Timeout: saveTime,
+		Success: active(one.LCMPrologMigrate, nil), Failure: active(one.LCMRunning, nil),
+	},
+	one.LCMMigrate: {
+		Op: agentapi.OpMigrate, Timeout: transferTime,
+		Success: active(one.LCMRunning, nil), Failure: active(one.LCMRunning, nil),
+	},
+	one.LCMPrologMigrate: {
+		Op: agentapi.OpFetch, Timeout: transferTime,
+		Success: active(one.LCMBootMigrate, prologDone), Failure: active(one.LCMPrologMigrateFailure, nil),
+	},
+	one.LCMPrologMigratePoweroff: {
+		Op: agentapi.OpFetch, Timeout: transferTime,
+		Success: outcome{one.VMPoweroff, one.LCMInit, arrived}, Failure: active(one.LCMPrologMigratePoweroffFailure, nil),
+	},
+	one.LCMPrologMigrateSuspend: {
+		Op: agentapi.OpFetch, Timeout: transferTime,
+		Success: outcome{one.VMSuspended, one.LCMInit, arrived}, Failure: active(one.LCMPrologMigrateSuspendFailure, nil),
+	},
+	one.LCMPrologMigrateUnknown: {
+		Op: agentapi.OpFetch, Timeout: transferTime,
+		Success: active(one.LCMBoot, prologDone), Failure: active(one.LCMPrologMigrateUnknownFailure, nil),
+	},
+	one.LCMBootMigrate: {
+		Op: agentapi.OpRestore, Timeout: saveTime,
+		Success: active(one.LCMRunning, running), Failure: active(one.LCMBootMigrateFailure, nil),
+	},
 	one.LCMCleanupDelete: {
 		Op: agentapi.OpCleanup, Timeout: bootTime,
 		Success: outcome{one.VMDone, one.LCMInit, epilogDone}, Failure: outcome{one.VMDone, one.LCMInit, epilogDone},
@@ -167,9 +208,25 @@ var steps = map[one.LCMState]Step{
 		Success: outcome{one.VMPending, one.LCMInit, epilogDone}, Failure: outcome{one.VMPending, one.LCMInit, epilogDone},
 	},
 	one.LCMHotplug: {
-		Op: agentapi.OpContext, Timeout: bootTime,
+		Op: agentapi.OpContext, Timeout: bootTime, // see For and StepOf: the VM says whether a disk is changed
 		Success: active(one.LCMRunning, nil), Failure: active(one.LCMRunning, nil),
 	},
+	one.LCMHotplugPrologPoweroff: {
+		Op: agentapi.OpPlaceDisk, Timeout: transferTime,
+		Success: outcome{one.VMPoweroff, one.LCMInit, nil}, Failure: outcome{one.VMPoweroff, one.LCMInit, nil},
+	},
+	one.LCMHotplugEpilogPoweroff: {
+		Op: agentapi.OpDropDisk, Timeout: transferTime,
+		Success: outcome{one.VMPoweroff, one.LCMInit, nil}, Failure: outcome{one.VMPoweroff, one.LCMInit, nil},
+	},
+	one.LCMHotplugSnapshot:             snapshotStep(active(one.LCMRunning, nil)), // POWEROFF if it was: see Finish
+	one.LCMDiskSnapshot:                snapshotStep(active(one.LCMRunning, nil)),
+	one.LCMDiskSnapshotDelete:          snapshotStep(active(one.LCMRunning, nil)),
+	one.LCMDiskSnapshotPoweroff:        snapshotStep(outcome{one.VMPoweroff, one.LCMInit, nil}),
+	one.LCMDiskSnapshotRevertPoweroff:  snapshotStep(outcome{one.VMPoweroff, one.LCMInit, nil}),
+	one.LCMDiskSnapshotDeletePoweroff:  snapshotStep(outcome{one.VMPoweroff, one.LCMInit, nil}),
+	one.LCMDiskSnapshotSuspended:       snapshotStep(outcome{one.VMSuspended, one.LCMInit, nil}),
+	one.LCMDiskSnapshotDeleteSuspended: snapshotStep(outcome{one.VMSuspended, one.LCMInit, nil}),
 	one.LCMHotplugNIC: {
 		Op: agentapi.OpContext, Timeout: hotplugTime, // see For: the VM says which NIC is changed, and how
 		Success: active(one.LCMRunning, nil), Failure: active(one.LCMRunning, nil),
@@ -187,6 +244,12 @@ var base = map[one.LCMState]one.LCMState{
 	one.LCMPrologUndeployFailure: one.LCMPrologUndeploy,
 	one.LCMBootStoppedFailure:    one.LCMBootStopped,
 	one.LCMBootUndeployFailure:   one.LCMBootUndeploy,
+
+	one.LCMPrologMigrateFailure:         one.LCMPrologMigrate,
+	one.LCMPrologMigratePoweroffFailure: one.LCMPrologMigratePoweroff,
+	one.LCMPrologMigrateSuspendFailure:  one.LCMPrologMigrateSuspend,
+	one.LCMPrologMigrateUnknownFailure:  one.LCMPrologMigrateUnknown,
+	one.LCMBootMigrateFailure:           one.LCMBootMigrate,
 }
 
 // StepOf returns the step that leaves the VM's state, false when none does.
@@ -195,6 +258,12 @@ func StepOf(v *one.VM) (Step, bool) {
 		return Step{}, false
 	}
 	s, ok := steps[v.LCM]
+	switch {
+	case v.Hotplug.OfDisk():
+		s.Timeout = transferTime
+	case v.LCM == one.LCMSaveMigrate && saveOps[v.Migration.Action] != "":
+		s.Timeout = ShutdownTime
+	}
 	return s, ok
 }
 
@@ -220,6 +289,8 @@ type Change struct {
 	// are those it has lost, whose leases are to be freed.
 	NICs  bool
 	Freed []tmpl.Vector
+	// Lost are disks that the VM has no more, whose images are to be released.
+	Lost []tmpl.Vector
 	// Charge tells that running quotas must be checked before this may happen.
 	Charge bool
 	// Op is an operation to do on the running domain that changes no state.
@@ -234,17 +305,30 @@ func Finish(v *one.VM, ok bool, deployID string, now time.Time) (Change, bool) {
 	if !found {
 		return Change{}, false
 	}
+	if c, moves := moved(v, ok, deployID, now); moves {
+		return c, true
+	}
 	o := s.Success
 	if !ok {
 		o = s.Failure
 	}
-	n := enter(v, o, now)
+	n := v
+	if w := v.SnapshotWork; w != (one.SnapshotWork{}) {
+		if v.Active(one.LCMHotplugSnapshot) && w.Off {
+			o = outcome{one.VMPoweroff, one.LCMInit, nil}
+		}
+		n = snapshotEnded(v, ok)
+	}
+	n = enter(n, o, now)
 	if ok && (s.Op == agentapi.OpStart || s.Op == agentapi.OpRestore) && deployID != "" {
 		n.DeployID = deployID
 	}
 	c := Change{VM: n}
-	if v.Active(one.LCMHotplugNIC) {
+	switch {
+	case v.Active(one.LCMHotplugNIC):
 		c = hotplugged(n, v.Hotplug, ok)
+	case v.Hotplug.OfDisk():
+		c = diskChanged(n, v.Hotplug, ok)
 	}
 	if !ok {
 		c.Log = s.Kept
@@ -261,6 +345,14 @@ func enter(v *one.VM, o outcome, now time.Time) *one.VM {
 	n = n.WithState(o.state, o.lcm, now.UnixMilli())
 	if n.Hotplug != (one.Hotplug{}) {
 		n = withoutHotplug(n)
+	}
+	if n.SnapshotWork != (one.SnapshotWork{}) {
+		n = snapshotEnded(n, false)
+	}
+	if n.Migration != (one.Migration{}) && !onTheWay(n) {
+		c := *n
+		c.Migration = one.Migration{}
+		n = &c
 	}
 	switch o.state {
 	case one.VMActive:
@@ -286,6 +378,7 @@ func settle(old *one.VM, c Change) Change {
 	case one.VMPending:
 		if old.Active(one.LCMCleanupResubmit) {
 			c.Resubmitted = true
+			c.VM = afresh(c.VM)
 			c.VM.DeployID, c.VM.Resched = "", false
 		}
 	case one.VMStopped, one.VMUndeployed:

@@ -41,8 +41,31 @@ var stepTable = map[string]struct {
 	"PROLOG_UNDEPLOY":   {op: agentapi.OpFetch, good: end{"BOOT_UNDEPLOY", "S0 PS0 PE500 RS500"}, bad: end{"PROLOG_UNDEPLOY_FAILURE", old}},
 	"CLEANUP_DELETE":    {op: agentapi.OpCleanup, good: end{"DONE", old + " EE500 E500"}, bad: end{"DONE", old + " EE500 E500"}},
 	"CLEANUP_RESUBMIT":  {op: agentapi.OpCleanup, good: end{"PENDING", old + " EE500 E500"}, bad: end{"PENDING", old + " EE500 E500"}},
-	"HOTPLUG":           {op: agentapi.OpContext, good: end{"RUNNING", old}, bad: end{"RUNNING", old}},
-	"HOTPLUG_NIC":       {op: agentapi.OpContext, good: end{"RUNNING", old}, bad: end{"RUNNING", old}}, // of a change: see nic_test.go
+	// Of migrations there is more in migrate_test.go.
+	"SAVE_MIGRATE":            {op: agentapi.OpSave, good: end{"PROLOG_MIGRATE", old}, bad: end{"RUNNING", old}},
+	"MIGRATE":                 {op: agentapi.OpMigrate, good: end{"RUNNING", old}, bad: end{"RUNNING", old}},
+	"PROLOG_MIGRATE":          {op: agentapi.OpFetch, good: end{"BOOT_MIGRATE", "S0 PS0 PE500 RS500"}, bad: end{"PROLOG_MIGRATE_FAILURE", old}},
+	"PROLOG_MIGRATE_POWEROFF": {op: agentapi.OpFetch, good: end{"POWEROFF", "S0 PS0 PE500 RS500 RE500"}, bad: end{"PROLOG_MIGRATE_POWEROFF_FAILURE", old}},
+	"PROLOG_MIGRATE_SUSPEND":  {op: agentapi.OpFetch, good: end{"SUSPENDED", "S0 PS0 PE500 RS500 RE500"}, bad: end{"PROLOG_MIGRATE_SUSPEND_FAILURE", old}},
+	"PROLOG_MIGRATE_UNKNOWN":  {op: agentapi.OpFetch, good: end{"BOOT", "S0 PS0 PE500 RS500"}, bad: end{"PROLOG_MIGRATE_UNKNOWN_FAILURE", old}},
+	"BOOT_MIGRATE":            {op: agentapi.OpRestore, good: end{"RUNNING", old}, bad: end{"BOOT_MIGRATE_FAILURE", old}, deployID: true},
+
+	// Of changes of disks there is more in disk_test.go.
+	"HOTPLUG_PROLOG_POWEROFF": {op: agentapi.OpPlaceDisk, good: end{"POWEROFF", old}, bad: end{"POWEROFF", old}},
+	"HOTPLUG_EPILOG_POWEROFF": {op: agentapi.OpDropDisk, good: end{"POWEROFF", old}, bad: end{"POWEROFF", old}},
+
+	// What is done about snapshots the VM says: see snapshot_test.go.
+	"HOTPLUG_SNAPSHOT":               {op: agentapi.OpSnapshotCreate, good: end{"RUNNING", old}, bad: end{"RUNNING", old}},
+	"DISK_SNAPSHOT":                  {op: agentapi.OpSnapshotCreate, good: end{"RUNNING", old}, bad: end{"RUNNING", old}},
+	"DISK_SNAPSHOT_DELETE":           {op: agentapi.OpSnapshotCreate, good: end{"RUNNING", old}, bad: end{"RUNNING", old}},
+	"DISK_SNAPSHOT_POWEROFF":         {op: agentapi.OpSnapshotCreate, good: end{"POWEROFF", old}, bad: end{"POWEROFF", old}},
+	"DISK_SNAPSHOT_REVERT_POWEROFF":  {op: agentapi.OpSnapshotCreate, good: end{"POWEROFF", old}, bad: end{"POWEROFF", old}},
+	"DISK_SNAPSHOT_DELETE_POWEROFF":  {op: agentapi.OpSnapshotCreate, good: end{"POWEROFF", old}, bad: end{"POWEROFF", old}},
+	"DISK_SNAPSHOT_SUSPENDED":        {op: agentapi.OpSnapshotCreate, good: end{"SUSPENDED", old}, bad: end{"SUSPENDED", old}},
+	"DISK_SNAPSHOT_DELETE_SUSPENDED": {op: agentapi.OpSnapshotCreate, good: end{"SUSPENDED", old}, bad: end{"SUSPENDED", old}},
+
+	"HOTPLUG":     {op: agentapi.OpContext, good: end{"RUNNING", old}, bad: end{"RUNNING", old}},
+	"HOTPLUG_NIC": {op: agentapi.OpContext, good: end{"RUNNING", old}, bad: end{"RUNNING", old}}, // of a change: see nic_test.go
 }
 
 func TestSteps(t *testing.T) {
@@ -108,7 +131,7 @@ func checkFinish(t *testing.T, s state, good bool, want end, deployID, kept bool
 	if (ch.Log != "") != (kept && !good) || ch.Log != "" && !strings.HasSuffix(ch.Log, "Assuming that the VM is still RUNNING.") {
 		t.Errorf("%s: log %q", what, ch.Log)
 	}
-	if h := n.LastRecord(); want.to == "RUNNING" && s.lcm != one.LCMHotplug && s.lcm != one.LCMHotplugNIC && (h.Action != 0 || h.UID != -1 || h.RequestID != -1) {
+	if h := n.LastRecord(); want.to == "RUNNING" && !strings.HasPrefix(s.String(), "HOTPLUG") && !strings.HasPrefix(s.String(), "DISK_SNAPSHOT") && (h.Action != 0 || h.UID != -1 || h.RequestID != -1) {
 		t.Errorf("%s: the record says action %d of user %d", what, h.Action, h.UID)
 	}
 }

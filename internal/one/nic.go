@@ -7,21 +7,6 @@ import (
 	"github.com/trifid-cloud/trifid/internal/tmpl"
 )
 
-// Hotplug is the change of a NIC that a VM's host is at while the VM is in
-// HOTPLUG_NIC. The zero value is none.
-type Hotplug struct {
-	Action Action // attach or detach of a NIC or an alias, or update of a NIC
-	NIC    int    // its NIC_ID
-	// Before holds, of an update, the NIC as it was.
-	Before *tmpl.Template
-}
-
-// Detaches tells whether the NIC is to go.
-func (h Hotplug) Detaches() bool { return h.Action == ActionNICDetach || h.Action == ActionAliasDetach }
-
-// Attaches tells whether the NIC is new.
-func (h Hotplug) Attaches() bool { return h.Action == ActionNICAttach || h.Action == ActionAliasAttach }
-
 // nicNames are the attributes that hold NICs: aliases are addresses of NICs, and
 // share their ids.
 var nicNames = [...]string{"NIC", "NIC_ALIAS"}

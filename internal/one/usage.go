@@ -43,6 +43,9 @@ func TemplateUsage(t *tmpl.Template, running bool) Usage {
 	if running {
 		u.VM.RunningVMs, u.VM.RunningCPU, u.VM.RunningMemory = 1, u.VM.CPU, u.VM.Memory
 	}
+	for _, s := range t.Vectors("SNAPSHOT") {
+		u.VM.SystemDiskSize += amount(s.Get("SYSTEM_DISK_SIZE"))
+	}
 	for _, d := range t.Vectors("DISK") {
 		size, snaps := amount(d.Get("SIZE")), amount(d.Get("DISK_SNAPSHOT_TOTAL_SIZE"))
 		image, err := strconv.Atoi(d.Get("IMAGE_ID"))
@@ -53,6 +56,9 @@ func TemplateUsage(t *tmpl.Template, running bool) Usage {
 		q := u.Images[image]
 		q.RVMs++
 		u.Images[image] = q
+		if d.Bool("PERSISTENT") {
+			snaps = 0 // they are the image's
+		}
 		target := d.Get("CLONE_TARGET")
 		if !d.Bool("CLONE") {
 			target = d.Get("LN_TARGET")

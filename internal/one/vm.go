@@ -42,8 +42,12 @@ type VMCore struct {
 	// Origin is the state a PENDING VM was resumed from, STOPPED or UNDEPLOYED,
 	// and INIT for one that is new: it tells how the next deploy begins.
 	Origin VMState
-	// Hotplug is what the host is at in HOTPLUG_NIC.
+	// Hotplug is what the host is at in HOTPLUG, HOTPLUG_NIC and their like.
 	Hotplug Hotplug `json:",omitzero"`
+	// Migration is how the VM goes to another host, if it does.
+	Migration Migration `json:",omitzero"`
+	// SnapshotWork is what the host is at in HOTPLUG_SNAPSHOT and DISK_SNAPSHOT*.
+	SnapshotWork SnapshotWork `json:",omitzero"`
 }
 
 // Active tells whether the VM is in STATE active with this LCM state.

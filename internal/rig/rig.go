@@ -129,6 +129,10 @@ func (r *Rig) AddHost(name string, cfg sim.Config) int {
 			tmpl.Single("RESERVED_CPU", ""), tmpl.Single("RESERVED_MEM", ""))})
 	})
 	cfg.Hostname = name
+	cfg.Peer = func(name string) (*sim.Sim, bool) {
+		id, ok := r.Store.View().HostNames.Find(name)
+		return r.Sim(id), ok
+	}
 	s, err := sim.New(cfg)
 	if err != nil {
 		r.T.Fatal(err)

@@ -46,6 +46,7 @@ func (tx *Tx) DeleteVM(id int) {
 func (tx *Tx) indexVM(old, now *one.VM) {
 	id := vmID(old, now)
 	moveIndex(tx, &tx.State.HostVMs, hostOf(old), hostOf(now), id)
+	moveIndex(tx, &tx.State.LeavingVMs, leavingOf(old), leavingOf(now), id)
 	moveIndex(tx, &tx.State.Waiting, waits(old), waits(now), id)
 	moveIndex(tx, &tx.State.Passing, passes(old), passes(now), id)
 	moveIndex(tx, &tx.State.ServiceVMs, serviceOf(old), serviceOf(now), id)
@@ -59,6 +60,14 @@ func (tx *Tx) indexVM(old, now *one.VM) {
 			addCapacity(tx, h, one.Capacity{}.Sub(old.Capacity()))
 		}
 		if h := hostOf(now); h >= 0 {
+			addCapacity(tx, h, now.Capacity())
+		}
+	}
+	if abroadOf(old) != abroadOf(now) || abroadOf(now) >= 0 && templateOf(old) != templateOf(now) {
+		if h := abroadOf(old); h >= 0 {
+			addCapacity(tx, h, one.Capacity{}.Sub(old.Capacity()))
+		}
+		if h := abroadOf(now); h >= 0 {
 			addCapacity(tx, h, now.Capacity())
 		}
 	}
@@ -106,6 +115,20 @@ func hostOf(v *one.VM) int {
 		return -1
 	}
 	return v.HostID()
+}
+
+func leavingOf(v *one.VM) int {
+	if v == nil {
+		return -1
+	}
+	return v.Leaving()
+}
+
+func abroadOf(v *one.VM) int {
+	if v == nil {
+		return -1
+	}
+	return v.Abroad()
 }
 
 func waits(v *one.VM) int {

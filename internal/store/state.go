@@ -55,6 +55,7 @@ type State struct {
 	ClusterVNets      Index
 	DatastoreImages   Index
 	HostVMs           Index // host → VMs whose newest record is there and that hold its capacity
+	LeavingVMs        Index // host → VMs that go elsewhere, as long as work for them is to be done there
 	ImageVMs          Index // image → VMs that have it as a disk
 	SecGroupVMs       Index
 	ServiceVMs        Index // service → its VMs, DONE ones not

@@ -128,6 +128,14 @@ func TestLibvirtConformance(t *testing.T) {
 		Timeout:  deadline,
 		Parallel: 3,
 		NICs:     func(domain string) ([]string, error) { return nicsOf(conn, domain) },
+		Disks:    func(domain string) ([]string, error) { return disksOf(conn, domain) },
+		Snapshots: func(domain string) ([]string, error) {
+			dom, err := conn.DomainLookupByName(domain)
+			if err != nil {
+				return nil, err
+			}
+			return conn.DomainSnapshotListNames(dom, 100, 0)
+		},
 		Listens: func(t *testing.T, m *agentapi.Machine, dir string) {
 			if _, err := guestimage.AwaitConsole(t.Context(), filepath.Join(dir, "console.log"), guestimage.MarkerBooted); err != nil {
 				t.Fatal(err)
@@ -173,6 +181,22 @@ func nicsOf(conn *rpc.Libvirt, domain string) (macs []string, err error) {
 		macs = append(macs, m[1])
 	}
 	return macs, nil
+}
+
+// disksOf returns the targets of a domain's disks as libvirt knows them.
+func disksOf(conn *rpc.Libvirt, domain string) (targets []string, err error) {
+	dom, err := conn.DomainLookupByName(domain)
+	if err != nil {
+		return nil, err
+	}
+	doc, err := conn.DomainGetXMLDesc(dom, 0)
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range regexp.MustCompile(`<target dev='([hsv]d[a-z]*)' bus=`).FindAllStringSubmatch(doc, -1) {
+		targets = append(targets, m[1])
+	}
+	return targets, nil
 }
 
 // TestScsiGuest boots from a disk called sda: by the controller we ask for, not

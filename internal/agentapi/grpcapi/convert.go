@@ -71,7 +71,7 @@ func fromStepID(p *agentpb.StepID) agentapi.StepID {
 func toStep(s agentapi.Step) *agentpb.Step {
 	return &agentpb.Step{
 		Id: toStepID(s.StepID), Op: text(string(s.Op)), TimeoutMs: s.Timeout, Machine: toMachine(s.Machine), Image: toImage(s.Image),
-		Nic: toPairs(s.NIC), Snapshot: toSnapshot(s.Snapshot), Disk: toPairs(s.Disk),
+		Nic: toPairs(s.NIC), Snapshot: toSnapshot(s.Snapshot), Disk: toPairs(s.Disk), Peer: text(s.Peer),
 	}
 }
 
@@ -96,7 +96,7 @@ func fromStep(p *agentpb.Step) (agentapi.Step, error) {
 	}
 	return agentapi.Step{
 		StepID: fromStepID(p.GetId()), Op: agentapi.Op(p.GetOp()), Timeout: p.GetTimeoutMs(), Machine: m, Image: fromImage(p.GetImage()),
-		NIC: fromPairs(p.GetNic()), Snapshot: fromSnapshot(p.GetSnapshot()), Disk: fromPairs(p.GetDisk()),
+		NIC: fromPairs(p.GetNic()), Snapshot: fromSnapshot(p.GetSnapshot()), Disk: fromPairs(p.GetDisk()), Peer: p.GetPeer(),
 	}, nil
 }
 

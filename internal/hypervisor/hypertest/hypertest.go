@@ -32,6 +32,11 @@ type Setup struct {
 	// NICs returns the MACs of a running domain's NICs. It is needed for drivers that
 	// change them.
 	NICs func(domain string) ([]string, error)
+	// Disks returns the targets of a running domain's disks, likewise.
+	Disks func(domain string) ([]string, error)
+	// Snapshots returns the names of a running domain's snapshots with memory. It is
+	// needed for drivers that take them.
+	Snapshots func(domain string) ([]string, error)
 	// Listens waits until the guest of a domain that was started would let go of a
 	// device; nil: it does at once.
 	Listens func(t *testing.T, m *agentapi.Machine, dir string)
@@ -56,6 +61,8 @@ func Run(t *testing.T, s Setup) {
 		{"SaveRestore", (*suite).saveRestore},
 		{"Stats", (*suite).stats},
 		{"NICs", (*suite).nics},
+		{"Snapshots", (*suite).snapshots},
+		{"Disks", (*suite).disks},
 		{"EventsEndWithContext", (*suite).eventsEnd},
 		{"CancelledContext", (*suite).cancelled},
 		{"Parallel", (*suite).parallel},

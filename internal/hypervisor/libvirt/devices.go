@@ -43,13 +43,20 @@ func (d *Driver) DetachNIC(ctx context.Context, m *agentapi.Machine, nic tmpl.Ve
 	if err != nil {
 		return err
 	}
-	what := "detach NIC " + nic.Get("NIC_ID") + " from"
+	return d.detach(ctx, "detach NIC "+nic.Get("NIC_ID")+" from", m.Domain, doc, func(l *rpc.Libvirt, dom rpc.Domain) (bool, error) {
+		return hasNIC(l, dom, nic)
+	})
+}
+
+// detach asks the guest of a domain to let go of a device until it has; has tells
+// whether the domain has the device.
+func (d *Driver) detach(ctx context.Context, what, domain, doc string, has func(*rpc.Libvirt, rpc.Domain) (bool, error)) error {
 	look := time.NewTicker(pollTime)
 	defer look.Stop()
 	for asked := (time.Time{}); ; {
 		there := false
-		err := d.onRunning(ctx, what, m.Domain, func(l *rpc.Libvirt, dom rpc.Domain) (err error) {
-			if there, err = hasNIC(l, dom, nic); err != nil || !there || time.Since(asked) < letGoTime {
+		err := d.onRunning(ctx, what, domain, func(l *rpc.Libvirt, dom rpc.Domain) (err error) {
+			if there, err = has(l, dom); err != nil || !there || time.Since(asked) < letGoTime {
 				return err
 			}
 			err = l.DomainDetachDeviceFlags(dom, doc, uint32(rpc.DomainDeviceModifyLive))
@@ -65,7 +72,7 @@ func (d *Driver) DetachNIC(ctx context.Context, m *agentapi.Machine, nic tmpl.Ve
 		select {
 		case <-look.C:
 		case <-ctx.Done():
-			return fmt.Errorf("%s %s: the guest does not let go of it: %w", what, m.Domain, context.Cause(ctx))
+			return fmt.Errorf("%s %s: the guest does not let go of it: %w", what, domain, context.Cause(ctx))
 		}
 	}
 }

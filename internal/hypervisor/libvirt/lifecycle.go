@@ -237,30 +237,38 @@ func isSaved(path string) (bool, error) {
 // already. The document is changed as text, so that nothing libvirt has written
 // is lost.
 func moveTo(doc, dir string) (rpc.OptString, error) {
-	var saved struct {
-		Disks []struct {
-			Source struct {
-				File string `xml:"file,attr"`
-				Dev  string `xml:"dev,attr"`
-			} `xml:"source"`
-		} `xml:"devices>disk"`
-	}
+	var saved savedDomain
 	if err := xml.Unmarshal([]byte(doc), &saved); err != nil {
 		return nil, fmt.Errorf("read the saved domain: %w", err)
 	}
-	for _, disk := range saved.Disks {
+	return saved.moveTo(doc, dir), nil
+}
+
+// savedDomain is what is read of a domain that may run elsewhere now.
+type savedDomain struct {
+	Disks []struct {
+		Source struct {
+			File string `xml:"file,attr"`
+			Dev  string `xml:"dev,attr"`
+		} `xml:"source"`
+	} `xml:"devices>disk"`
+}
+
+// moveTo is moveTo for a document in which the domain is.
+func (s savedDomain) moveTo(doc, dir string) rpc.OptString {
+	for _, disk := range s.Disks {
 		for _, path := range []string{disk.Source.File, disk.Source.Dev} {
 			if !strings.HasPrefix(filepath.Base(path), "disk.") {
 				continue
 			}
 			was := filepath.Dir(path)
 			if was == filepath.Clean(dir) {
-				return nil, nil
+				return nil
 			}
-			return rpc.OptString{strings.ReplaceAll(doc, was+"/", filepath.Clean(dir)+"/")}, nil
+			return rpc.OptString{strings.ReplaceAll(doc, was+"/", filepath.Clean(dir)+"/")}
 		}
 	}
-	return nil, nil
+	return nil
 }
 
 // State implements hypervisor.Driver. It is part of other operations, and waits

@@ -29,7 +29,10 @@ type Config struct {
 	Hostname string // "sim" when empty
 	CPU      int64  // hundredths of a core
 	MemoryKB int64
-	Journal  string // file that keeps the domains over a restart of the process; "" for none
+	// Peer finds another host of this process by its name, for domains to move to; nil:
+	// there is none. It is called from many goroutines.
+	Peer    func(name string) (*Sim, bool)
+	Journal string // file that keeps the domains over a restart of the process; "" for none
 	Behaviour
 }
 
@@ -69,6 +72,18 @@ const (
 	OpAttachNIC Op = "attach-nic"
 	OpDetachNIC Op = "detach-nic"
 	OpUpdateNIC Op = "update-nic"
+
+	OpCreateSnapshot Op = "create-snapshot"
+	OpRevertSnapshot Op = "revert-snapshot"
+	OpDeleteSnapshot Op = "delete-snapshot"
+
+	OpCreateDiskSnapshot Op = "create-disk-snapshot"
+	OpDeleteDiskSnapshot Op = "delete-disk-snapshot"
+
+	OpMigrate Op = "migrate"
+
+	OpAttachDisk Op = "attach-disk"
+	OpDetachDisk Op = "detach-disk"
 )
 
 // Hang is a Hook that lets an operation hang until its caller gives up.
@@ -89,8 +104,10 @@ type Sim struct {
 }
 
 var (
-	_ hypervisor.Driver     = (*Sim)(nil)
-	_ hypervisor.NICChanger = (*Sim)(nil)
+	_ hypervisor.Driver      = (*Sim)(nil)
+	_ hypervisor.NICChanger  = (*Sim)(nil)
+	_ hypervisor.Migrator    = (*Sim)(nil)
+	_ hypervisor.DiskChanger = (*Sim)(nil)
 )
 
 // domain is one simulated machine. Sim.mu guards it.
@@ -113,6 +130,9 @@ type record struct {
 	MemoryKB int64                `json:"memory_kb"`
 	Started  int64                `json:"started"` // epoch seconds
 	NICs     []string             `json:"nics,omitempty"`
+
+	Snapshots []kept   `json:"snapshots,omitempty"`
+	Disks     []string `json:"disks,omitempty"` // their targets
 }
 
 // New returns a host, with the domains of its journal if it has one.
@@ -242,6 +262,10 @@ func (s *Sim) create(m *agentapi.Machine) (*domain, error) {
 	for _, nic := range m.Template.Vectors("NIC") {
 		d.NICs = append(d.NICs, nic.Get("MAC"))
 	}
+	for _, disk := range m.Template.Vectors("DISK") {
+		d.Disks = append(d.Disks, disk.Get("TARGET"))
+	}
+	d.Snapshots = keeps(m)
 	s.domains[m.Domain] = d
 	delete(s.saved, m.Domain)
 	if s.cfg.BootTime > 0 {

@@ -51,12 +51,14 @@ func TestConformance(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := newSim(t, cfg)
 			hypertest.Run(t, hypertest.Setup{
-				Driver:   s,
-				Machine:  func(t *testing.T, id int) (*agentapi.Machine, string) { return machine(id), t.TempDir() },
-				Kill:     s.Kill,
-				Timeout:  time.Minute,
-				Parallel: 50,
-				NICs:     s.NICs,
+				Driver:    s,
+				Machine:   func(t *testing.T, id int) (*agentapi.Machine, string) { return machine(id), t.TempDir() },
+				Kill:      s.Kill,
+				Timeout:   time.Minute,
+				Parallel:  50,
+				NICs:      s.NICs,
+				Disks:     s.Disks,
+				Snapshots: s.Snapshots,
 			})
 		})
 	}

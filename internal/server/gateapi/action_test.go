@@ -80,6 +80,30 @@ func TestActions(t *testing.T) {
 	if v = w.WaitVM(v.ID, one.VMActive, one.LCMRunning); v.Template.Has("DISK") {
 		t.Errorf("the disk is still there: %s", v.Template.Text())
 	}
+	w.want("snapshot_create", act(v, "snapshot_create", `"before"`), 204, "")
+	v = w.WaitVM(v.ID, one.VMActive, one.LCMRunning)
+	if snap, ok := one.Snapshot(v.Template, 0); !ok || snap.Get("NAME") != "before" || !snap.Bool("ACTIVE") {
+		t.Errorf("the snapshot is %v", snap)
+	}
+	w.want("snapshot_create without a name", act(v, "snapshot_create", ""), 204, "")
+	v = w.WaitVM(v.ID, one.VMActive, one.LCMRunning)
+	w.want("snapshot_revert", act(v, "snapshot_revert", "0"), 204, "")
+	v = w.WaitVM(v.ID, one.VMActive, one.LCMRunning)
+	w.want("snapshot_delete", act(v, "snapshot_delete", `"1"`), 204, "")
+	v = w.WaitVM(v.ID, one.VMActive, one.LCMRunning)
+	if all := v.Template.Vectors("SNAPSHOT"); len(all) != 1 || !all[0].Bool("ACTIVE") {
+		t.Errorf("the snapshots are %v", all)
+	}
+	other := w.AddHost("other", sim.Config{})
+	for _, c := range []struct {
+		perform string
+		to      int
+	}{{"migrate", other}, {"livemigrate", host}} {
+		w.want(c.perform, act(v, c.perform, `"`+itoa(c.to)+`"`), 204, "")
+		if v = w.WaitVM(v.ID, one.VMActive, one.LCMRunning); v.HostID() != c.to {
+			t.Errorf("%s leads to host %d, want %d", c.perform, v.HostID(), c.to)
+		}
+	}
 	id, err := w.Cloud.Instantiate(w.Context(), w.Admin, template, "held", true, nil, false)
 	if err != nil {
 		t.Fatal(err)
@@ -105,6 +129,10 @@ func TestActions(t *testing.T) {
 		{"detachnic", `"7"`, "[one.vm.detachnic] Could not detach NIC with NIC_ID 7, it does not exist."},
 		{"attachdisk", `"A=b"`, "[one.vm.attach] Internal error parsing DISK attribute"},
 		{"detachdisk", `"0"`, "[one.vm.detach] Could not detach disk with DISK_ID 0, it does not exist."},
+		{"snapshot_revert", `"7"`, "[one.vm.snapshotrevert] Could not revert VM " + itoa(v.ID) + " to snapshot 7, it does not exist."},
+		{"snapshot_delete", `7`, "[one.vm.snapshotdelete] Could not delete snapshot 7 for VM " + itoa(v.ID) + ", it does not exist."},
+		{"migrate", `"99"`, "[one.vm.migrate] Error getting host [99]."},
+		{"livemigrate", itoa(host), "[one.vm.migrate] VM is already running on HOST [" + itoa(host) + "]"},
 		{"deploy", `"99"`, "[one.vm.deploy] Error getting host [99]."},
 	} {
 		w.want(c.perform+" "+c.params, act(v, c.perform, c.params), 500, c.answer)

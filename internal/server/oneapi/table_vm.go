@@ -48,9 +48,39 @@ func vmMethods() []method {
 		set(p+".updatenic", "id i, nic i, template t, append i=0", "VMop(nic-attach)", change(func(c *call, id int) error {
 			return c.cloud.UpdateNIC(c.ctx, c.who, id, c.int(2), c.template(3), c.int(4))
 		})),
+		set(p+".migrate", "id i, host i, live b, enforce b=false, ds i=-1, type i=0", "VMop(migrate) + MANAGE HOST", change(func(c *call, id int) error {
+			return c.cloud.MigrateVM(c.ctx, c.who, id, c.int(2), cloud.Migration{Live: c.bool(3), Enforce: c.bool(4), Datastore: c.int(5), Type: c.int(6)})
+		})).but("live between simulated hosts, within one system datastore"),
+		set(p+".attach", "id i, template t", "VMop(disk-attach) + USE IMAGE", change(func(c *call, id int) error {
+			return c.cloud.AttachDisk(c.ctx, c.who, id, c.template(2))
+		})),
+		set(p+".detach", "id i, disk i", "VMop(disk-attach)", change(func(c *call, id int) error {
+			return c.cloud.DetachDisk(c.ctx, c.who, id, c.int(2))
+		})),
+		set(p+".snapshotcreate", "id i, name s", "VMop(snapshot)", create(func(c *call) (int, error) {
+			return c.cloud.CreateSnapshot(c.ctx, c.who, c.int(1), c.text(2))
+		})),
+		set(p+".snapshotrevert", "id i, snapshot i", "VMop(snapshot)", change(func(c *call, id int) error {
+			return c.cloud.RevertSnapshot(c.ctx, c.who, id, c.int(2))
+		})),
+		set(p+".snapshotdelete", "id i, snapshot i", "VMop(snapshot)", change(func(c *call, id int) error {
+			return c.cloud.DeleteSnapshot(c.ctx, c.who, id, c.int(2))
+		})),
+		set(p+".disksnapshotcreate", "id i, disk i, name s", "VMop(disk-snapshot)", create(func(c *call) (int, error) {
+			return c.cloud.CreateDiskSnapshot(c.ctx, c.who, c.int(1), c.int(2), c.text(3))
+		})).but("disks of format qcow2"),
+		set(p+".disksnapshotrevert", "id i, disk i, snapshot i", "VMop(disk-snapshot)", func(c *call) (answer, error) {
+			return c.done(3), c.cloud.RevertDiskSnapshot(c.ctx, c.who, c.int(1), c.int(2), c.int(3))
+		}),
+		set(p+".disksnapshotdelete", "id i, disk i, snapshot i", "VMop(disk-snapshot)", func(c *call) (answer, error) {
+			return c.done(3), c.cloud.DeleteDiskSnapshot(c.ctx, c.who, c.int(1), c.int(2), c.int(3))
+		}),
+		set(p+".disksnapshotrename", "id i, disk i, snapshot i, name s", "VMop(disk-snapshot)", change(func(c *call, id int) error {
+			return c.cloud.RenameDiskSnapshot(c.ctx, c.who, id, c.int(2), c.int(3), c.text(4))
+		})),
 		set(p+".schedadd", "id i, template t", "VMop(sched-action)", create(func(c *call) (int, error) {
 			return c.cloud.AddSchedAction(c.ctx, c.who, c.int(1), c.template(2))
-		})).but("no snapshots and no backups"),
+		})).but("no backups"),
 		set(p+".scheddelete", "id i, sched i", "VMop(sched-action)", func(c *call) (answer, error) {
 			return c.done(2), c.cloud.DeleteSchedAction(c.ctx, c.who, c.int(1), c.int(2))
 		}),
@@ -63,21 +93,11 @@ func vmMethods() []method {
 		chownOf(p, one.KindVM), chmodOf(p, one.KindVM),
 	}
 	return slices.Concat(rows, locksOf(p, one.KindVM), absent(
-		[3]string{p + ".migrate", "id i, host i, live b, enforce b=false, ds i=-1, type i=0", "VMop(migrate) + MANAGE HOST"},
 		[3]string{p + ".disksaveas", "id i, disk i, name s, type s, snapshot i", "VMop(disk-saveas) + CREATE IMAGE"},
-		[3]string{p + ".disksnapshotcreate", "id i, disk i, name s", "VMop(disk-snapshot)"},
-		[3]string{p + ".disksnapshotdelete", "id i, disk i, snapshot i", "VMop(disk-snapshot)"},
-		[3]string{p + ".disksnapshotrevert", "id i, disk i, snapshot i", "VMop(disk-snapshot)"},
-		[3]string{p + ".disksnapshotrename", "id i, disk i, snapshot i, name s", "VMop(disk-snapshot)"},
-		[3]string{p + ".attach", "id i, template t", "VMop(disk-attach) + USE IMAGE"},
-		[3]string{p + ".detach", "id i, disk i", "VMop(disk-attach)"},
 		[3]string{p + ".attachsg", "id i, nic i, secgroup i", "VMop(sg-attach) + USE SECGROUP"},
 		[3]string{p + ".detachsg", "id i, nic i, secgroup i", "VMop(sg-attach)"},
 		[3]string{p + ".attachpci", "id i, template t", "VMop(pci-attach)"},
 		[3]string{p + ".detachpci", "id i, pci i", "VMop(pci-attach)"},
-		[3]string{p + ".snapshotcreate", "id i, name s", "VMop(snapshot)"},
-		[3]string{p + ".snapshotrevert", "id i, snapshot i", "VMop(snapshot)"},
-		[3]string{p + ".snapshotdelete", "id i, snapshot i", "VMop(snapshot)"},
 		[3]string{p + ".diskresize", "id i, disk i, size s", "VMop(disk-resize)"},
 		[3]string{p + ".backup", "id i, datastore i=-1, reset b=false", "VMop(backup) + USE DATASTORE"},
 		[3]string{p + ".backupcancel", paramsID, "VMop(backup)"},

@@ -547,6 +547,7 @@ type Step struct {
 	Nic           []*Pair                `protobuf:"bytes,6,rep,name=nic,proto3" json:"nic,omitempty"`
 	Disk          []*Pair                `protobuf:"bytes,7,rep,name=disk,proto3" json:"disk,omitempty"`
 	Snapshot      *Snapshot              `protobuf:"bytes,8,opt,name=snapshot,proto3" json:"snapshot,omitempty"`
+	Peer          string                 `protobuf:"bytes,9,opt,name=peer,proto3" json:"peer,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -635,6 +636,13 @@ func (x *Step) GetSnapshot() *Snapshot {
 		return x.Snapshot
 	}
 	return nil
+}
+
+func (x *Step) GetPeer() string {
+	if x != nil {
+		return x.Peer
+	}
+	return ""
 }
 
 type Snapshot struct {
@@ -1973,7 +1981,7 @@ const file_trifid_agent_v1_agent_proto_rawDesc = "" +
 	"\x02id\x18\x03 \x01(\x03R\x02id\x12\x10\n" +
 	"\x03seq\x18\x04 \x01(\x03R\x03seq\x12\x14\n" +
 	"\x05state\x18\x05 \x01(\x03R\x05state\x12\x18\n" +
-	"\aattempt\x18\x06 \x01(\x03R\aattempt\"\xcf\x02\n" +
+	"\aattempt\x18\x06 \x01(\x03R\aattempt\"\xe3\x02\n" +
 	"\x04Step\x12'\n" +
 	"\x02id\x18\x01 \x01(\v2\x17.trifid.agent.v1.StepIDR\x02id\x12\x0e\n" +
 	"\x02op\x18\x02 \x01(\tR\x02op\x12\x1d\n" +
@@ -1983,7 +1991,8 @@ const file_trifid_agent_v1_agent_proto_rawDesc = "" +
 	"\x05image\x18\x05 \x01(\v2\x1a.trifid.agent.v1.ImageSpecR\x05image\x12'\n" +
 	"\x03nic\x18\x06 \x03(\v2\x15.trifid.agent.v1.PairR\x03nic\x12)\n" +
 	"\x04disk\x18\a \x03(\v2\x15.trifid.agent.v1.PairR\x04disk\x125\n" +
-	"\bsnapshot\x18\b \x01(\v2\x19.trifid.agent.v1.SnapshotR\bsnapshot\"\\\n" +
+	"\bsnapshot\x18\b \x01(\v2\x19.trifid.agent.v1.SnapshotR\bsnapshot\x12\x12\n" +
+	"\x04peer\x18\t \x01(\tR\x04peer\"\\\n" +
 	"\bSnapshot\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04disk\x18\x02 \x01(\x03R\x04disk\x12\x14\n" +

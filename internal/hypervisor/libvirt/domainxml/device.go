@@ -36,6 +36,27 @@ func NIC(m *agentapi.Machine, v tmpl.Vector, o Options) (string, error) {
 	return n.Marshal()
 }
 
+// Disk returns the document of one disk of a VM, to be given to its domain while
+// that runs: it has no place in the boot order. With it comes the controller that
+// it must have, "" for none.
+func Disk(m *agentapi.Machine, v tmpl.Vector, o Options) (disk, controller string, err error) {
+	b, err := deviceBuilder(m, o)
+	if err != nil {
+		return "", "", err
+	}
+	d, err := b.disk(v)
+	if err != nil {
+		return "", "", fmt.Errorf("DISK %s: %w", v.Get("DISK_ID"), err)
+	}
+	d.Boot = nil
+	if disk, err = d.Marshal(); err != nil || !b.scsi {
+		return disk, "", err
+	}
+	c := b.scsiController()
+	controller, err = c.Marshal()
+	return disk, controller, err
+}
+
 // ContextDisk returns the document of the CD with a VM's context, or of its
 // drive without a CD. The VM must have one.
 func ContextDisk(m *agentapi.Machine, o Options, loaded bool) (string, error) {

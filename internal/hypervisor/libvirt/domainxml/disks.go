@@ -187,6 +187,15 @@ func (b *builder) contextDisk() error {
 	return nil
 }
 
+// scsiController is the one that disks called sd* are on.
+func (b *builder) scsiController() xml.DomainController {
+	c := xml.DomainController{Type: "scsi", Index: new(uint(0)), Model: "virtio-scsi"}
+	if b.virtio.scsi != nil {
+		c.Driver = &xml.DomainControllerDriver{Queues: b.virtio.scsi}
+	}
+	return c
+}
+
 // rootPorts is how many devices a q35 machine has room for.
 const rootPorts = 16
 
@@ -194,11 +203,7 @@ const rootPorts = 16
 func (b *builder) controllers() error {
 	add := func(c xml.DomainController) { b.devices.Controllers = append(b.devices.Controllers, c) }
 	if b.scsi {
-		c := xml.DomainController{Type: "scsi", Index: new(uint(0)), Model: "virtio-scsi"}
-		if b.virtio.scsi != nil {
-			c.Driver = &xml.DomainControllerDriver{Queues: b.virtio.scsi}
-		}
-		add(c)
+		add(b.scsiController())
 	}
 	if b.q35 {
 		add(xml.DomainController{Type: "pci", Index: new(uint(0)), Model: "pcie-root"})

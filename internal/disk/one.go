@@ -1,0 +1,56 @@
+package disk
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/trifid-cloud/trifid/internal/agentapi"
+	"github.com/trifid-cloud/trifid/internal/tmpl"
+)
+
+// PlaceDisk is Prepare for one disk of a VM: v is its DISK.
+func (h *Host) PlaceDisk(ctx context.Context, m *agentapi.Machine, v tmpl.Vector) error {
+	d, err := readDisk(v)
+	if err != nil {
+		return fmt.Errorf("DISK %s: %w", v.Get("DISK_ID"), err)
+	}
+	if err := makeDir(h.Dir(m)); err != nil {
+		return full(err, h.cfg.Base)
+	}
+	return h.place(ctx, m, d)
+}
+
+// DropDisk ends the life of one disk of a VM: what was changed on the copy of a
+// persistent image goes back into it, and the disk is removed. An image that was
+// only linked is up to date as it is.
+// Source: resources reference §5.2, epilog.
+func (h *Host) DropDisk(ctx context.Context, m *agentapi.Machine, v tmpl.Vector) error {
+	d, err := readDisk(v)
+	if err != nil {
+		return fmt.Errorf("DISK %s: %w", v.Get("DISK_ID"), err)
+	}
+	if err := h.saveDisk(ctx, m, d); err != nil {
+		return err
+	}
+	return h.removeDisk(m, d.id)
+}
+
+// RemoveDisk removes a disk of a VM and saves nothing.
+func (h *Host) RemoveDisk(_ context.Context, m *agentapi.Machine, v tmpl.Vector) error {
+	d, err := readDisk(v)
+	if err != nil {
+		return fmt.Errorf("DISK %s: %w", v.Get("DISK_ID"), err)
+	}
+	return h.removeDisk(m, d.id)
+}
+
+func (h *Host) removeDisk(m *agentapi.Machine, id int) error {
+	path := h.DiskPath(m, id)
+	err := errors.Join(os.RemoveAll(path), h.at("removed "+path), os.RemoveAll(path+part))
+	if err != nil {
+		return fmt.Errorf("remove DISK %d: %w", id, err)
+	}
+	return nil
+}

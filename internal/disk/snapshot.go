@@ -1,0 +1,188 @@
+package disk
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+
+	"github.com/trifid-cloud/trifid/internal/agentapi"
+)
+
+// Snapshots are internal ones of qcow2 files: they are independent of each other,
+// and move, grow and end with the file. Each change of a file is made by qemu-img,
+// which orders its writes so that a cut leaves the snapshot there or not there, and
+// at worst some clusters that nobody uses.
+
+// snapshotFile returns the file of a disk that may have snapshots.
+func (h *Host) snapshotFile(m *agentapi.Machine, id int) (vmDisk, string, error) {
+	disks, err := disksOf(m)
+	if err != nil {
+		return vmDisk{}, "", err
+	}
+	i := slices.IndexFunc(disks, func(d vmDisk) bool { return d.id == id })
+	switch {
+	case i < 0:
+		return vmDisk{}, "", fmt.Errorf("the VM has no disk %d", id)
+	case disks[i].format != Qcow2:
+		return vmDisk{}, "", fmt.Errorf("DISK %d: snapshots are for disks in format %s, this is %s", id, Qcow2, disks[i].format)
+	}
+	return disks[i], h.DiskPath(m, id), nil
+}
+
+// SnapshotDisk keeps what is on a disk of a VM that does not run. One of that
+// name that is there is this one, made before.
+func (h *Host) SnapshotDisk(ctx context.Context, m *agentapi.Machine, s agentapi.Snapshot) error {
+	_, path, err := h.snapshotFile(m, s.Disk)
+	if err != nil {
+		return err
+	}
+	there, err := h.hasSnapshot(ctx, path, s.Name)
+	if err != nil || there {
+		return err
+	}
+	if err := h.at("snapshot " + s.Name); err != nil {
+		return err
+	}
+	return h.snapshot(ctx, path, "-c", s.Name)
+}
+
+// RevertDisk brings back what was on a disk of a VM that does not run. A disk
+// that has grown since stays as large as it is.
+func (h *Host) RevertDisk(ctx context.Context, m *agentapi.Machine, s agentapi.Snapshot) error {
+	d, path, err := h.snapshotFile(m, s.Disk)
+	if err != nil {
+		return err
+	}
+	there, err := h.hasSnapshot(ctx, path, s.Name)
+	if err != nil {
+		return err
+	}
+	if !there {
+		return fmt.Errorf("DISK %d: there is no snapshot %s", s.Disk, s.Name)
+	}
+	if err := h.snapshot(ctx, path, "-a", s.Name); err != nil {
+		return err
+	}
+	if err := h.at("reverted " + s.Name); err != nil {
+		return err
+	}
+	size, _, err := h.inspect(ctx, path)
+	if err != nil {
+		return err
+	}
+	return h.grow(ctx, path, Image{Format: Qcow2, Size: size}, d.sizeMB)
+}
+
+// ForgetDisk deletes a snapshot of a disk of a VM that does not run; one that
+// is not there is a success.
+func (h *Host) ForgetDisk(ctx context.Context, m *agentapi.Machine, s agentapi.Snapshot) error {
+	_, path, err := h.snapshotFile(m, s.Disk)
+	if err != nil {
+		return err
+	}
+	return h.deleteSnapshot(ctx, path, s.Name)
+}
+
+// ForgetSnapshot deletes a snapshot of a whole VM that does not run: its part on each
+// disk, and what the driver keeps of it in the directory.
+func (h *Host) ForgetSnapshot(ctx context.Context, m *agentapi.Machine, s agentapi.Snapshot) error {
+	if err := h.forget(ctx, m, s.Name, func(vmDisk) bool { return true }); err != nil {
+		return err
+	}
+	if err := os.Remove(filepath.Join(h.Dir(m), s.Name+".xml")); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// forgetSnapshots takes the snapshots of a VM that ends from those of its disks that
+// live on as images.
+func (h *Host) forgetSnapshots(ctx context.Context, m *agentapi.Machine) error {
+	for _, s := range m.Template.Vectors("SNAPSHOT") {
+		if name := s.Get("HYPERVISOR_ID"); name != "" {
+			if err := h.forget(ctx, m, name, func(d vmDisk) bool { return d.kind == link || d.kind == linkCopy && d.save }); err != nil {
+				return fmt.Errorf("snapshot %s: %w", name, err)
+			}
+		}
+	}
+	return nil
+}
+
+// forget deletes a snapshot on some disks; those that are not there have none.
+func (h *Host) forget(ctx context.Context, m *agentapi.Machine, name string, of func(vmDisk) bool) error {
+	disks, err := disksOf(m)
+	if err != nil {
+		return err
+	}
+	for _, d := range disks {
+		if d.format != Qcow2 || !of(d) {
+			continue
+		}
+		err := h.deleteSnapshot(ctx, h.DiskPath(m, d.id), name)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("DISK %d: %w", d.id, err)
+		}
+	}
+	return nil
+}
+
+// deleteSnapshot deletes a snapshot in a file; one that is not there is a success.
+func (h *Host) deleteSnapshot(ctx context.Context, path, name string) error {
+	there, err := h.hasSnapshot(ctx, path, name)
+	if err != nil || !there {
+		return err
+	}
+	if err := h.at("delete " + name); err != nil {
+		return err
+	}
+	return h.snapshot(ctx, path, "-d", name)
+}
+
+// snapshot has qemu-img do something about a snapshot of a file that inspect has
+// found to be in format qcow2: it looks for the format itself.
+func (h *Host) snapshot(ctx context.Context, path, how, name string) error {
+	return run(ctx, h.cfg.QemuImg, "snapshot", "-q", how, name, path)
+}
+
+func (h *Host) hasSnapshot(ctx context.Context, path, name string) (bool, error) {
+	_, names, err := h.inspect(ctx, path)
+	return slices.Contains(names, name), err
+}
+
+// inspect returns the size of a qcow2 file, bytes that the guest sees, and the names
+// of its snapshots.
+func (h *Host) inspect(ctx context.Context, path string) (size int64, snapshots []string, err error) {
+	if _, err := os.Stat(path); err != nil {
+		return 0, nil, err
+	}
+	var out, complaint bytes.Buffer
+	cmd := exec.CommandContext(ctx, h.cfg.QemuImg, "info", "--output=json", "-f", Qcow2, path)
+	cmd.Env = append(os.Environ(), "LC_ALL=C")
+	cmd.Stdout, cmd.Stderr = &out, &complaint
+	if err := cmd.Run(); err != nil {
+		if ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
+		return 0, nil, fmt.Errorf("%s info %s: %w: %s", h.cfg.QemuImg, path, err, bytes.TrimSpace(complaint.Bytes()))
+	}
+	var info struct {
+		Size      int64 `json:"virtual-size"`
+		Snapshots []struct {
+			Name string `json:"name"`
+		} `json:"snapshots"`
+	}
+	if err := json.Unmarshal(out.Bytes(), &info); err != nil {
+		return 0, nil, fmt.Errorf("%s info %s: %w", h.cfg.QemuImg, path, err)
+	}
+	for _, s := range info.Snapshots {
+		snapshots = append(snapshots, s.Name)
+	}
+	return info.Size, snapshots, nil
+}
