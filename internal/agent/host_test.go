@@ -25,7 +25,8 @@ import (
 // may be cut or fail. It is the driver too: a sim that needs disks.
 type host struct {
 	*sim.Sim
-	dir string
+	other *sim.Sim // where domains move to
+	dir   string
 
 	mu     sync.Mutex
 	things map[string]bool // "disks", "context", "networks", "stored", … of VMs: "7 disks"
@@ -50,14 +51,22 @@ func newHost(t *testing.T) *host {
 		return func(ctx context.Context, op sim.Op, _ string) error {
 			switch op {
 			case sim.OpStart, sim.OpShutdown, sim.OpDestroy, sim.OpReboot, sim.OpReset, sim.OpSave, sim.OpRestore,
-				sim.OpAttachNIC, sim.OpDetachNIC, sim.OpUpdateNIC, sim.OpAttachDisk, sim.OpDetachDisk,
+				sim.OpAttachNIC, sim.OpDetachNIC, sim.OpUpdateNIC, sim.OpAttachDisk, sim.OpDetachDisk, sim.OpMigrate,
 				sim.OpCreateSnapshot, sim.OpRevertSnapshot, sim.OpDeleteSnapshot, sim.OpCreateDiskSnapshot, sim.OpDeleteDiskSnapshot:
 				return h.point(ctx, string(op)+suffix)
 			}
 			return nil
 		}
 	}
-	h.Sim = newSim(t, sim.Behaviour{Before: hook(""), After: hook("'")})
+	h.other = newSim(t, sim.Behaviour{})
+	s, err := sim.New(sim.Config{
+		Behaviour: sim.Behaviour{Before: hook(""), After: hook("'")},
+		Peer:      func(name string) (*sim.Sim, bool) { return h.other, name == "other" },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.Sim = s
 	return h
 }
 
@@ -362,6 +371,9 @@ func (h *host) picture(t *testing.T, id int) []string {
 		for _, target := range targets {
 			out = append(out, "device "+target)
 		}
+	}
+	if h.other.Len() > 0 {
+		out = append(out, "moved")
 	}
 	slices.Sort(out)
 	return out

@@ -35,6 +35,8 @@ var ops = map[agentapi.Op][]agentapi.Op{
 	agentapi.OpDetachNIC: {agentapi.OpPrepare, agentapi.OpStart, agentapi.OpAttachNIC},
 	agentapi.OpUpdateNIC: {agentapi.OpPrepare, agentapi.OpStart, agentapi.OpAttachNIC},
 
+	agentapi.OpMigrate: {agentapi.OpPrepare, agentapi.OpStart},
+
 	agentapi.OpAttachDisk: {agentapi.OpPrepare, agentapi.OpStart},
 	agentapi.OpDetachDisk: {agentapi.OpPrepare, agentapi.OpStart, agentapi.OpAttachDisk},
 	agentapi.OpPlaceDisk:  {agentapi.OpPrepare},

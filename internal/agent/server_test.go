@@ -199,6 +199,9 @@ func vm(id int, op agentapi.Op, attempt int) agentapi.Step {
 	case agentapi.OpDiskSnapshotCreate, agentapi.OpDiskSnapshotRevert, agentapi.OpDiskSnapshotDelete:
 		s.Snapshot = &agentapi.Snapshot{Name: "disk-snap-0", Disk: 1, Begun: 5}
 	}
+	if op == agentapi.OpMigrate {
+		s.Peer = "other"
+	}
 	if isDiskChange(op) {
 		s.Disk = pluggedDisk.Vector
 		if op == agentapi.OpAttachDisk || op == agentapi.OpPlaceDisk {
@@ -220,7 +223,7 @@ var stateOf = map[agentapi.Op]int{
 	agentapi.OpReset: 33, agentapi.OpSave: 6, agentapi.OpRestore: 21, agentapi.OpStore: 10, agentapi.OpFetch: 31,
 	agentapi.OpFinish: 11, agentapi.OpCleanup: 23, agentapi.OpContext: 17,
 	agentapi.OpAttachNIC: 25, agentapi.OpDetachNIC: 25, agentapi.OpUpdateNIC: 25,
-	agentapi.OpAttachDisk: 17, agentapi.OpDetachDisk: 17, agentapi.OpPlaceDisk: 33, agentapi.OpDropDisk: 34,
+	agentapi.OpMigrate: 4, agentapi.OpAttachDisk: 17, agentapi.OpDetachDisk: 17, agentapi.OpPlaceDisk: 33, agentapi.OpDropDisk: 34,
 	agentapi.OpSnapshotCreate: 24, agentapi.OpSnapshotRevert: 24, agentapi.OpSnapshotDelete: 24,
 	agentapi.OpDiskSnapshotCreate: 51, agentapi.OpDiskSnapshotRevert: 52, agentapi.OpDiskSnapshotDelete: 53,
 }
