@@ -146,7 +146,9 @@ func TestImagesKeepSnapshots(t *testing.T) {
 			}
 		})
 	}
-	stored := func() float64 { return w.store.View().UserUsage(owner).Datastores[w.store.View().Images.At(0).DatastoreID].Size }
+	stored := func() float64 {
+		return w.store.View().UserUsage(owner).Datastores[w.store.View().Images.At(0).DatastoreID].Size
+	}
 	first := newVM()
 	w.do(func(tx *store.Tx) {
 		tx.PutVM(tx.VMs.At(vm).WithState(one.VMPoweroff, 0, 1).WithNewRecord(one.History{HID: 0, DSID: 0, VMMad: "dummy", TMMad: "dummy"}))

@@ -19,7 +19,7 @@ func (h *Host) Finish(ctx context.Context, m *agentapi.Machine) error {
 	if err != nil {
 		return err
 	}
-	if err := h.forgetSnapshots(ctx, m); err != nil {
+	if err := h.forgetSnapshots(ctx, m, disks...); err != nil {
 		return err
 	}
 	for _, d := range disks {

@@ -31,6 +31,9 @@ func (h *Host) DropDisk(ctx context.Context, m *agentapi.Machine, v tmpl.Vector)
 	if err != nil {
 		return fmt.Errorf("DISK %s: %w", v.Get("DISK_ID"), err)
 	}
+	if err := h.forgetSnapshots(ctx, m, d); err != nil {
+		return err
+	}
 	if err := h.saveDisk(ctx, m, d); err != nil {
 		return err
 	}

@@ -93,7 +93,11 @@ func (h *Host) ForgetDisk(ctx context.Context, m *agentapi.Machine, s agentapi.S
 // ForgetSnapshot deletes a snapshot of a whole VM that does not run: its part on each
 // disk, and what the driver keeps of it in the directory.
 func (h *Host) ForgetSnapshot(ctx context.Context, m *agentapi.Machine, s agentapi.Snapshot) error {
-	if err := h.forget(ctx, m, s.Name, func(vmDisk) bool { return true }); err != nil {
+	disks, err := disksOf(m)
+	if err != nil {
+		return err
+	}
+	if err := h.forget(ctx, m, s.Name, disks); err != nil {
 		return err
 	}
 	if err := os.Remove(filepath.Join(h.Dir(m), s.Name+".xml")); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -102,12 +106,13 @@ func (h *Host) ForgetSnapshot(ctx context.Context, m *agentapi.Machine, s agenta
 	return nil
 }
 
-// forgetSnapshots takes the snapshots of a VM that ends from those of its disks that
-// live on as images.
-func (h *Host) forgetSnapshots(ctx context.Context, m *agentapi.Machine) error {
+// forgetSnapshots takes the snapshots of a whole VM from those of some disks that live
+// on as images.
+func (h *Host) forgetSnapshots(ctx context.Context, m *agentapi.Machine, disks ...vmDisk) error {
+	disks = slices.DeleteFunc(slices.Clone(disks), func(d vmDisk) bool { return d.kind != link && (d.kind != linkCopy || !d.save) })
 	for _, s := range m.Template.Vectors("SNAPSHOT") {
 		if name := s.Get("HYPERVISOR_ID"); name != "" {
-			if err := h.forget(ctx, m, name, func(d vmDisk) bool { return d.kind == link || d.kind == linkCopy && d.save }); err != nil {
+			if err := h.forget(ctx, m, name, disks); err != nil {
 				return fmt.Errorf("snapshot %s: %w", name, err)
 			}
 		}
@@ -116,13 +121,9 @@ func (h *Host) forgetSnapshots(ctx context.Context, m *agentapi.Machine) error {
 }
 
 // forget deletes a snapshot on some disks; those that are not there have none.
-func (h *Host) forget(ctx context.Context, m *agentapi.Machine, name string, of func(vmDisk) bool) error {
-	disks, err := disksOf(m)
-	if err != nil {
-		return err
-	}
+func (h *Host) forget(ctx context.Context, m *agentapi.Machine, name string, disks []vmDisk) error {
 	for _, d := range disks {
-		if d.format != Qcow2 || !of(d) {
+		if d.format != Qcow2 {
 			continue
 		}
 		err := h.deleteSnapshot(ctx, h.DiskPath(m, d.id), name)

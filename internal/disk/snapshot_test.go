@@ -155,6 +155,12 @@ func TestSnapshotsEndWithTheVM(t *testing.T) {
 			}
 		}
 	}
+	// One goes before the VM does.
+	linked := m.Template.Vectors("DISK")[1]
+	if err := h.DropDisk(t.Context(), m, linked); err != nil {
+		t.Fatal(err)
+	}
+	wantSnapshots(t, h, filepath.Join(h.cfg.Base, "1", "linked"), "disk-snap-0")
 	if err := h.Finish(t.Context(), m); err != nil {
 		t.Fatal(err)
 	}
