@@ -1,22 +1,26 @@
 package gateapi
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"sync"
+	"time"
 
 	"github.com/trifid-cloud/trifid/internal/gate"
 	"github.com/trifid-cloud/trifid/internal/server/httpd"
 )
 
 // A body may have freeBody bytes whatever others hold, which is more than nearly
-// all have; a larger one is read into one of largeBodies buffers for all.
+// all have; a larger one is read into one of largeBodies buffers for all, for which
+// it waits if need be, but not for long: slow guests may hold them.
 const (
 	firstBody   = 4 << 10 // room before anything was read, if the request says it needs it
 	freeBody    = 64 << 10
-	largeBodies = 8
+	largeBodies = 4
+	waitBody    = time.Second
 )
 
 // buffers are what bodies are read into that do not fit the first few bytes. They
@@ -42,21 +46,29 @@ type held struct {
 }
 
 // more returns an empty buffer that is larger than what is held, false if others
-// have all that are so large.
-func (b *buffers) more(h *held) ([]byte, bool) {
+// have all that are so large and keep them.
+func (b *buffers) more(ctx context.Context, h *held) ([]byte, bool) {
 	if h.free == nil {
 		h.free, _ = b.free.Get().(*[freeBody]byte)
 		return h.free[:0], true
 	}
 	select {
 	case h.large = <-b.large:
-		if h.large == nil {
-			h.large = make([]byte, 0, b.size)
-		}
-		return h.large, true
 	default:
-		return nil, false
+		late := time.NewTimer(waitBody)
+		defer late.Stop()
+		select {
+		case h.large = <-b.large:
+		case <-late.C:
+			return nil, false
+		case <-ctx.Done():
+			return nil, false
+		}
 	}
+	if h.large == nil {
+		h.large = make([]byte, 0, b.size)
+	}
+	return h.large, true
 }
 
 // giveBack takes what a request held.
@@ -109,7 +121,7 @@ func (q *request) body() (body []byte, err error) {
 		case len(buf) < cap(buf):
 			continue
 		}
-		room, ok := q.api.buffers.more(&q.held)
+		room, ok := q.api.buffers.more(q.Context(), &q.held)
 		if !ok {
 			return nil, &gate.Refusal{Status: http.StatusServiceUnavailable, Text: "Too many large requests are being read", RetryAfter: retryBusy}
 		}
