@@ -21,7 +21,7 @@ const guestTime = 2 * time.Minute
 // Source: resources reference §5.2.
 func (a *Agent) changeDisk(ctx context.Context, op agentapi.Op, m *agentapi.Machine, disk tmpl.Vector) (err error) {
 	var driver hypervisor.DiskChanger
-	if op == agentapi.OpAttachDisk || op == agentapi.OpDetachDisk {
+	if op == agentapi.OpAttachDisk || op == agentapi.OpDetachDisk || op == agentapi.OpResizeDisk {
 		var ok bool
 		if driver, ok = a.cfg.Driver.(hypervisor.DiskChanger); !ok {
 			return fmt.Errorf("driver %s cannot change disks of VMs that run", a.cfg.Driver.Info().Name)
@@ -35,6 +35,10 @@ func (a *Agent) changeDisk(ctx context.Context, op agentapi.Op, m *agentapi.Mach
 	case agentapi.OpDropDisk:
 		undo = func(ctx context.Context) error { return a.cfg.Disks.PlaceDisk(ctx, m, disk) }
 		err = a.cfg.Disks.DropDisk(ctx, m, disk)
+	case agentapi.OpResizeDisk: // what has grown stays so: nothing is to be undone
+		err = driver.ResizeDisk(ctx, m, disk)
+	case agentapi.OpGrowDisk:
+		err = a.cfg.Disks.GrowDisk(ctx, m, disk)
 	case agentapi.OpAttachDisk:
 		undo = func(ctx context.Context) error {
 			if err := driver.DetachDisk(ctx, m, disk); err != nil && !errors.Is(err, hypervisor.ErrNoDomain) {
@@ -91,7 +95,7 @@ func (a *Agent) unplugDisk(ctx context.Context, d hypervisor.DiskChanger, m *age
 // isDiskChange tells whether an operation is about the disk of its step.
 func isDiskChange(op agentapi.Op) bool {
 	switch op {
-	case agentapi.OpAttachDisk, agentapi.OpDetachDisk, agentapi.OpPlaceDisk, agentapi.OpDropDisk:
+	case agentapi.OpAttachDisk, agentapi.OpDetachDisk, agentapi.OpPlaceDisk, agentapi.OpDropDisk, agentapi.OpResizeDisk, agentapi.OpGrowDisk:
 		return true
 	}
 	return false

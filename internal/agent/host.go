@@ -26,10 +26,11 @@ type Disks interface {
 	Finish(ctx context.Context, m *agentapi.Machine) error
 	Remove(ctx context.Context, m *agentapi.Machine) error
 	// PlaceDisk is Prepare for one disk, DropDisk is Finish for it. RemoveDisk
-	// removes it and saves nothing.
+	// removes it and saves nothing. GrowDisk makes it as large as its SIZE.
 	PlaceDisk(ctx context.Context, m *agentapi.Machine, disk tmpl.Vector) error
 	DropDisk(ctx context.Context, m *agentapi.Machine, disk tmpl.Vector) error
 	RemoveDisk(ctx context.Context, m *agentapi.Machine, disk tmpl.Vector) error
+	GrowDisk(ctx context.Context, m *agentapi.Machine, disk tmpl.Vector) error
 	// The others are on the disks of a VM that does not run: they make, bring back and
 	// delete a snapshot of one disk, and delete one of the whole VM.
 	SnapshotDisk(ctx context.Context, m *agentapi.Machine, s agentapi.Snapshot) error

@@ -51,7 +51,7 @@ func newHost(t *testing.T) *host {
 		return func(ctx context.Context, op sim.Op, _ string) error {
 			switch op {
 			case sim.OpStart, sim.OpShutdown, sim.OpDestroy, sim.OpReboot, sim.OpReset, sim.OpSave, sim.OpRestore,
-				sim.OpAttachNIC, sim.OpDetachNIC, sim.OpUpdateNIC, sim.OpAttachDisk, sim.OpDetachDisk, sim.OpMigrate,
+				sim.OpAttachNIC, sim.OpDetachNIC, sim.OpUpdateNIC, sim.OpAttachDisk, sim.OpDetachDisk, sim.OpResizeDisk, sim.OpMigrate,
 				sim.OpCreateSnapshot, sim.OpRevertSnapshot, sim.OpDeleteSnapshot, sim.OpCreateDiskSnapshot, sim.OpDeleteDiskSnapshot:
 				return h.point(ctx, string(op)+suffix)
 			}
@@ -230,6 +230,15 @@ func (h *host) ForgetDisk(ctx context.Context, m *agentapi.Machine, s agentapi.S
 
 func (h *host) ForgetSnapshot(ctx context.Context, m *agentapi.Machine, s agentapi.Snapshot) error {
 	return h.onSnapshot(ctx, m, "forget snapshot", s, func(map[string]bool, string) error { return nil })
+}
+
+func (h *host) GrowDisk(ctx context.Context, m *agentapi.Machine, disk tmpl.Vector) error {
+	return h.change(ctx, m, "grow disk", func(things map[string]bool, id string) error {
+		if !things[id+"disk "+disk.Get("DISK_ID")] {
+			return errors.New("no such disk")
+		}
+		return nil
+	})
 }
 
 func (h *host) changeDisk(ctx context.Context, m *agentapi.Machine, name string, disk tmpl.Vector, there bool) error {

@@ -62,6 +62,9 @@ func (Imaginary) PlaceDisk(context.Context, *agentapi.Machine, tmpl.Vector) erro
 // DropDisk implements Disks.
 func (Imaginary) DropDisk(context.Context, *agentapi.Machine, tmpl.Vector) error { return nil }
 
+// GrowDisk implements Disks.
+func (Imaginary) GrowDisk(context.Context, *agentapi.Machine, tmpl.Vector) error { return nil }
+
 // RemoveDisk implements Disks.
 func (Imaginary) RemoveDisk(context.Context, *agentapi.Machine, tmpl.Vector) error { return nil }
 

@@ -40,6 +40,8 @@ var ops = map[agentapi.Op][]agentapi.Op{
 	agentapi.OpAttachDisk: {agentapi.OpPrepare, agentapi.OpStart},
 	agentapi.OpDetachDisk: {agentapi.OpPrepare, agentapi.OpStart, agentapi.OpAttachDisk},
 	agentapi.OpPlaceDisk:  {agentapi.OpPrepare},
+	agentapi.OpResizeDisk: {agentapi.OpPrepare, agentapi.OpStart, agentapi.OpAttachDisk},
+	agentapi.OpGrowDisk:   {agentapi.OpPrepare, agentapi.OpPlaceDisk},
 	agentapi.OpDropDisk:   {agentapi.OpPrepare, agentapi.OpPlaceDisk},
 
 	agentapi.OpSnapshotCreate: {agentapi.OpPrepare, agentapi.OpStart},

@@ -204,7 +204,7 @@ func vm(id int, op agentapi.Op, attempt int) agentapi.Step {
 	}
 	if isDiskChange(op) {
 		s.Disk = pluggedDisk.Vector
-		if op == agentapi.OpAttachDisk || op == agentapi.OpPlaceDisk {
+		if op != agentapi.OpDetachDisk && op != agentapi.OpDropDisk {
 			m.Template = m.Template.Add(pluggedDisk)
 		}
 	}
@@ -224,6 +224,7 @@ var stateOf = map[agentapi.Op]int{
 	agentapi.OpFinish: 11, agentapi.OpCleanup: 23, agentapi.OpContext: 17,
 	agentapi.OpAttachNIC: 25, agentapi.OpDetachNIC: 25, agentapi.OpUpdateNIC: 25,
 	agentapi.OpMigrate: 4, agentapi.OpAttachDisk: 17, agentapi.OpDetachDisk: 17, agentapi.OpPlaceDisk: 33, agentapi.OpDropDisk: 34,
+	agentapi.OpResizeDisk: 62, agentapi.OpGrowDisk: 63,
 	agentapi.OpSnapshotCreate: 24, agentapi.OpSnapshotRevert: 24, agentapi.OpSnapshotDelete: 24,
 	agentapi.OpDiskSnapshotCreate: 51, agentapi.OpDiskSnapshotRevert: 52, agentapi.OpDiskSnapshotDelete: 53,
 }

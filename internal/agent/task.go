@@ -218,7 +218,7 @@ func stateAfter(s *agentapi.Step) agentapi.DomainState {
 	}
 	switch s.Op {
 	case agentapi.OpStart, agentapi.OpRestore, agentapi.OpReboot, agentapi.OpReset, agentapi.OpContext,
-		agentapi.OpAttachNIC, agentapi.OpDetachNIC, agentapi.OpUpdateNIC, agentapi.OpAttachDisk, agentapi.OpDetachDisk:
+		agentapi.OpAttachNIC, agentapi.OpDetachNIC, agentapi.OpUpdateNIC, agentapi.OpAttachDisk, agentapi.OpDetachDisk, agentapi.OpResizeDisk:
 		return agentapi.DomainRunning
 	}
 	return agentapi.DomainPoweroff
@@ -235,7 +235,7 @@ func (a *Agent) advance(key subject, t *task, ok bool) *task {
 	look := !ok || isSnapshotWork(t.step.Op)
 	switch t.step.Op {
 	case agentapi.OpReboot, agentapi.OpReset, agentapi.OpContext,
-		agentapi.OpAttachNIC, agentapi.OpDetachNIC, agentapi.OpUpdateNIC, agentapi.OpAttachDisk, agentapi.OpDetachDisk:
+		agentapi.OpAttachNIC, agentapi.OpDetachNIC, agentapi.OpUpdateNIC, agentapi.OpAttachDisk, agentapi.OpDetachDisk, agentapi.OpResizeDisk:
 		look = true // which tell nothing of the state
 	}
 	expected := agentapi.DomainState("")

@@ -70,6 +70,8 @@ const (
 	OpAttachDisk Op = "attach-disk" // put it in the VM's directory and give it to the domain
 	OpDetachDisk Op = "detach-disk" // done when the guest has let go of it, and it is dropped
 	OpPlaceDisk  Op = "place-disk"  // put it in the VM's directory
+	OpResizeDisk Op = "resize-disk" // grow it to its SIZE, of a VM that runs
+	OpGrowDisk   Op = "grow-disk"   // the same of a VM that is off
 	OpDropDisk   Op = "drop-disk"   // bring it back to its image if it is to be saved, and remove it
 )
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 
 	"github.com/trifid-cloud/trifid/internal/auth"
 	"github.com/trifid-cloud/trifid/internal/errs"
@@ -59,6 +60,68 @@ func (c *Cloud) DetachDisk(ctx context.Context, who auth.Caller, id, disk int) e
 		h := one.Hotplug{Action: one.ActionDiskDetach, Disk: disk}
 		return c.Apply(tx, who, v, machine.ChangeDisk(v, v.Template, h, whoIs(who), c.now()))
 	})
+}
+
+// ResizeDisk grows a disk of a VM that runs or is powered off to a size in MB. The
+// image of a persistent disk grows with it, at the cost of the image's owner.
+// Source: XML-RPC reference §7.2, VM lifecycle reference §3.5.
+func (c *Cloud) ResizeDisk(ctx context.Context, who auth.Caller, id, disk int, size string) error {
+	fail := func(format string, args ...any) error { return errs.New(errs.Action, format, args...).About(id) }
+	return c.update(ctx, func(tx *store.Tx) error {
+		v, err := c.vmFor(&tx.State, who, id, "disk-resize")
+		if err != nil {
+			return err
+		}
+		if !v.Running() && v.State != one.VMPoweroff {
+			return fail("Could not resize disk for VM %d, wrong state %s.", id, v.StateName())
+		}
+		d, there := one.Disk(v.Template, disk)
+		if !there {
+			return fail("VM disk does not exist")
+		}
+		mb, ok := sizeMB(size)
+		if !ok {
+			return fail("Disk SIZE is not a valid integer")
+		}
+		before, _ := sizeMB(d.Get("SIZE"))
+		if mb <= before {
+			return fail("New disk size has to be greater than current one")
+		}
+		if d.Get("TYPE") == "CDROM" || d.Bool("READONLY") {
+			return fail("Disk %d is read only and cannot be resized", disk)
+		}
+		t := one.WithDisk(v.Template, d.With("SIZE", strconv.FormatInt(mb, 10)))
+		ch := machine.ChangeDisk(v, t, one.Hotplug{Action: one.ActionDiskResize, Disk: disk}, whoIs(who), c.now())
+		if err := c.Apply(tx, who, v, ch); err != nil {
+			return err
+		}
+		if i := imageFollows(tx, ch.VM, disk); i != nil {
+			grown := one.Usage{Datastores: map[int]one.DatastoreQuota{i.DatastoreID: {Size: float64(mb - before)}}}
+			if err := c.checkQuota(&tx.State, who.UID, i.UID, i.GID, grown); err != nil {
+				return err
+			}
+		}
+		return c.checkQuota(&tx.State, who.UID, v.UID, v.GID, grownDisks(v.Usage(), ch.VM.Usage()))
+	})
+}
+
+// imageFollows gives the image of a persistent disk the size that the disk has, and
+// returns it; nil when the disk has none.
+func imageFollows(tx *store.Tx, v *one.VM, disk int) *one.Image {
+	d, _ := one.Disk(v.Template, disk)
+	id, ok := atoi(d.Get("IMAGE_ID"))
+	if !ok || !d.Bool("SAVE") {
+		return nil
+	}
+	i, ok := tx.Images.Get(id)
+	size, good := sizeMB(d.Get("SIZE"))
+	if !ok || !good {
+		return nil
+	}
+	n := *i
+	n.Size = size
+	tx.PutImage(&n)
+	return &n
 }
 
 // diskVM returns a VM whose disks the caller may change.

@@ -318,3 +318,86 @@ func TestRefusedDisks(t *testing.T) {
 		}
 	}
 }
+
+// A disk grows, with the quotas it counts for, and with its image if that is what it is.
+func TestDisksGrow(t *testing.T) {
+	r := newDiskRig(t)
+	resize := func(disk int, size string) error {
+		return r.Cloud.ResizeDisk(r.Context(), r.user, r.vm, disk, size)
+	}
+	r.must(r.attach("DISK=[IMAGE_ID=2]"))
+	r.running()
+	r.must(r.attach("DISK=[TYPE=fs,SIZE=5]"))
+	r.running()
+	sizes := func(what string, want ...float64) {
+		t.Helper()
+		st := r.Store.View()
+		i, _ := st.Images.Get(2)
+		use := st.UserUsage(5)
+		got := []float64{use.VM.SystemDiskSize, float64(i.Size), use.Datastores[one.DefaultDS].Size}
+		v, _ := st.VM(r.vm)
+		for _, d := range v.Template.Vectors("DISK") {
+			var mb float64
+			_, _ = fmt.Sscan(d.Get("SIZE"), &mb)
+			got = append(got, mb)
+			if d.Has("RESIZE") || d.Has("SIZE_PREV") {
+				t.Errorf("%s: disk %s is still marked", what, d.Get("DISK_ID"))
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: system disks, image 2, datastore and disks are %v, want %v", what, got, want)
+		}
+	}
+	sizes("before", 15, 30, 60, 10, 30, 5)
+	r.must(resize(0, "12"))
+	v := r.running()
+	if n := len(v.History); v.History[n-2].Action != one.ActionDiskResize || v.PrevLCM != one.LCMDiskResize {
+		t.Errorf("action %s, before %s", v.History[n-2].Action, v.PrevLCM)
+	}
+	r.must(resize(2, "40"))
+	r.running()
+	sizes("running", 17, 40, 70, 12, 40, 5)
+	r.Sim(r.host).SetBehaviour(sim.Behaviour{Before: func(_ context.Context, op sim.Op, _ string) error {
+		if op == sim.OpResizeDisk {
+			return errors.New("no room")
+		}
+		return nil
+	}})
+	for disk, size := range map[int]string{0: "99", 2: "99"} {
+		r.must(resize(disk, size))
+		r.running()
+	}
+	sizes("failed", 17, 40, 70, 12, 40, 5)
+	r.must(r.Cloud.VMAction(r.Context(), r.Admin, r.vm, "poweroff-hard"))
+	r.WaitVM(r.vm, one.VMPoweroff, 0)
+	r.must(resize(3, "6"))
+	r.WaitVM(r.vm, one.VMPoweroff, 0)
+	sizes("powered off", 18, 40, 70, 12, 40, 6)
+
+	r.Do(func(tx *store.Tx) {
+		u, _ := tx.Users.Get(5)
+		limited := *u
+		limited.Quotas = one.Quotas{
+			VM:         &one.VMQuota{VMs: -1, RunningVMs: -1, CPU: -1, RunningCPU: -1, Memory: -1, RunningMemory: -1, SystemDiskSize: 20},
+			Datastores: map[int]one.DatastoreQuota{one.DefaultDS: {Images: -1, Size: 75}},
+		}
+		tx.PutUser(&limited)
+	})
+	for want, err := range map[string]error{
+		"VM disk does not exist":                                                          resize(1, "99"),
+		"New disk size has to be greater than current one":                                resize(0, "12"),
+		"Disk SIZE is not a valid integer":                                                resize(0, "1g"),
+		"User [5] : user [5] limit of 20 reached for SYSTEM_DISK_SIZE quota in VM.":       resize(0, "15"),
+		"User [5] : user [5] limit of 75 reached for SIZE quota in DATASTORE with ID: 1.": resize(2, "46"),
+	} {
+		if err == nil || err.Error() != want {
+			t.Errorf("%v, want %s", err, want)
+		}
+	}
+	sizes("refused", 18, 40, 70, 12, 40, 6)
+	r.must(r.Cloud.VMAction(r.Context(), r.Admin, r.vm, "undeploy"))
+	r.WaitVM(r.vm, one.VMUndeployed, 0)
+	if err := resize(0, "13"); err == nil || err.Error() != "Could not resize disk for VM 0, wrong state UNDEPLOYED." {
+		t.Errorf("undeployed: %v", err)
+	}
+}

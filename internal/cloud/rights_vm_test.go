@@ -56,6 +56,9 @@ func vmRights() []right {
 		{method: "AttachDisk", may: "owner chief", needs: "MANAGE VM/#1; USE IMAGE/#0", call: func(w *world, who auth.Caller) error {
 			return w.AttachDisk(w.ctx, who, 1, parsed("DISK=[IMAGE_ID=0]"))
 		}},
+		{method: "ResizeDisk", may: "owner chief", needs: "MANAGE VM/#2", call: func(w *world, who auth.Caller) error {
+			return w.ResizeDisk(w.ctx, who, 2, 0, "50")
+		}},
 		{method: "DetachDisk", may: "owner chief", needs: "MANAGE VM/#2", call: func(w *world, who auth.Caller) error { return w.DetachDisk(w.ctx, who, 2, 0) }},
 		{method: "CreateSnapshot", may: "owner chief", needs: "MANAGE VM/#1", call: func(w *world, who auth.Caller) error {
 			return second(w.CreateSnapshot(w.ctx, who, 1, ""))

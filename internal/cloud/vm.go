@@ -185,6 +185,9 @@ func (c *Cloud) Apply(tx *store.Tx, who auth.Caller, old *one.VM, ch machine.Cha
 	if v != old {
 		tx.PutVM(v)
 	}
+	if old.Hotplug.Action == one.ActionDiskResize && v.Hotplug == (one.Hotplug{}) {
+		imageFollows(tx, v, old.Hotplug.Disk) // it has grown, or has not after all
+	}
 	for _, disk := range ch.Lost {
 		if id, ok := atoi(disk.Get("IMAGE_ID")); ok {
 			releaseImage(tx, id, false)

@@ -166,6 +166,28 @@ var scenarios = map[string]scenario{
 		},
 		tools: []string{"mkswap"},
 	},
+	"grow disk": {
+		before: prepared,
+		do: func(ctx context.Context, h *Host) error {
+			for _, v := range crashVM(h).Template.Vectors("DISK")[:3] {
+				if err := h.GrowDisk(ctx, crashVM(h), v.With("SIZE", "5")); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+		after: func(t *testing.T, h *Host) {
+			for _, path := range []string{h.DiskPath(crashVM(h), 0), h.DiskPath(crashVM(h), 1), filepath.Join(h.cfg.Base, "1", "linked")} {
+				if info, err := os.Stat(path); err != nil || info.Size() != 5*mb {
+					t.Errorf("%s: %v (%v), want 5 MB", path, info, err)
+				}
+			}
+			if !strings.HasPrefix(read(t, h.DiskPath(crashVM(h), 1)), "changed") {
+				t.Error("what was on the disk is gone")
+			}
+		},
+		tools: []string{"mkswap"},
+	},
 	"remove disk": {
 		before: prepared,
 		do: func(ctx context.Context, h *Host) error {

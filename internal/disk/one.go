@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 
 	"github.com/trifid-cloud/trifid/internal/agentapi"
 	"github.com/trifid-cloud/trifid/internal/tmpl"
@@ -47,6 +48,36 @@ func (h *Host) RemoveDisk(_ context.Context, m *agentapi.Machine, v tmpl.Vector)
 		return fmt.Errorf("DISK %s: %w", v.Get("DISK_ID"), err)
 	}
 	return h.removeDisk(m, d.id)
+}
+
+// GrowDisk makes a disk of a VM that is off as large as its SIZE, unless it is as
+// large already. Of a linked image it is the image that grows.
+func (h *Host) GrowDisk(ctx context.Context, m *agentapi.Machine, v tmpl.Vector) error {
+	d, err := readDisk(v)
+	if err == nil && (d.sizeMB <= 0 || d.sizeMB > maxImage/mb) {
+		err = fmt.Errorf("SIZE %d: expected a number of MB from 1 to %d", d.sizeMB, int64(maxImage/mb))
+	}
+	if err == nil {
+		err = h.growDisk(ctx, d, h.DiskPath(m, d.id))
+	}
+	if err != nil {
+		return fmt.Errorf("grow DISK %s: %w", v.Get("DISK_ID"), err)
+	}
+	return nil
+}
+
+func (h *Host) growDisk(ctx context.Context, d vmDisk, path string) error {
+	if d.format != Raw {
+		return run(ctx, h.cfg.QemuImg, "resize", "-q", "-f", d.format, path, strconv.FormatInt(d.sizeMB, 10)+"M")
+	}
+	now, err := os.Stat(path)
+	if err != nil || now.Size() >= d.sizeMB*mb {
+		return err
+	}
+	if err := os.Truncate(path, d.sizeMB*mb); err != nil {
+		return err
+	}
+	return syncFile(path)
 }
 
 func (h *Host) removeDisk(m *agentapi.Machine, id int) error {

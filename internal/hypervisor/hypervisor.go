@@ -79,6 +79,8 @@ type DiskChanger interface {
 	// DetachDisk takes a disk from the domain, and returns when the guest has let go
 	// of it; one that is not there is a success.
 	DetachDisk(ctx context.Context, m *agentapi.Machine, disk tmpl.Vector) error
+	// ResizeDisk makes a disk that the domain has as large as its SIZE, in MB.
+	ResizeDisk(ctx context.Context, m *agentapi.Machine, disk tmpl.Vector) error
 }
 
 // Snapshotter is a driver that takes snapshots of running domains. dir is the

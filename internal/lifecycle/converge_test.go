@@ -52,6 +52,7 @@ var walks = []struct {
 	{one.LCMHotplugNIC, []string{"nic-update"}},
 	{one.LCMHotplug, []string{"disk-attach"}},
 	{one.LCMHotplug, []string{"disk-attach", "disk-detach"}},
+	{one.LCMDiskResize, []string{"disk-attach", "disk-resize"}},
 	{one.LCMHotplugSnapshot, []string{"snapshot-create"}},
 	{one.LCMHotplugSnapshot, []string{"snapshot-create", "snapshot-create", "snapshot-revert"}},
 	{one.LCMHotplugSnapshot, []string{"snapshot-create", "snapshot-create", "snapshot-delete"}},
@@ -184,6 +185,12 @@ func checkDisks(t *testing.T, r *rig.Rig, host int, v *one.VM) {
 		if d.Has("ATTACH") {
 			t.Errorf("%s: disk %s is marked as if it were changing", v.StateName(), d.Get("DISK_ID"))
 		}
+		if d.Has("RESIZE") || d.Has("SIZE_PREV") {
+			t.Errorf("%s: disk %s is marked as if it were growing", v.StateName(), d.Get("DISK_ID"))
+		}
+		if i, ok := r.Store.View().Images.Get(0); ok && d.Get("IMAGE_ID") == "0" && d.Get("SIZE") != fmt.Sprint(i.Size) {
+			t.Errorf("%s: disk %s has %s MB, its image %d", v.StateName(), d.Get("DISK_ID"), d.Get("SIZE"), i.Size)
+		}
 		targets = append(targets, d.Get("TARGET"))
 	}
 	if !v.Running() {
@@ -295,7 +302,7 @@ func TestEveryStepIsWalked(t *testing.T) {
 		one.LCMSaveMigrate: true, one.LCMMigrate: true, one.LCMPrologMigrate: true, one.LCMPrologMigratePoweroff: true,
 		one.LCMPrologMigrateSuspend: true, one.LCMPrologMigrateUnknown: true, one.LCMBootMigrate: true,
 		// Of VMs that are off, which no hypervisor has a part in: TestDisksOfVMsThatAreOff.
-		one.LCMHotplugPrologPoweroff: true, one.LCMHotplugEpilogPoweroff: true,
+		one.LCMHotplugPrologPoweroff: true, one.LCMHotplugEpilogPoweroff: true, one.LCMDiskResizePoweroff: true,
 		// And TestSnapshotsOfVMsThatAreOff.
 		one.LCMDiskSnapshotPoweroff: true, one.LCMDiskSnapshotRevertPoweroff: true, one.LCMDiskSnapshotDeletePoweroff: true,
 		one.LCMDiskSnapshotSuspended: true, one.LCMDiskSnapshotDeleteSuspended: true,
@@ -352,7 +359,7 @@ func TestAnythingConverges(t *testing.T) {
 			case k == 7:
 				_ = changeDisk(r, rapid.SampledFrom(vms).Draw(rt, "vm"), rapid.SampledFrom([]string{"disk-attach", "disk-attach-volatile"}).Draw(rt, "change"), 0)
 			case k == 8:
-				_ = changeDisk(r, rapid.SampledFrom(vms).Draw(rt, "vm"), "disk-detach", rapid.IntRange(1, 3).Draw(rt, "disk"))
+				_ = changeDisk(r, rapid.SampledFrom(vms).Draw(rt, "vm"), rapid.SampledFrom([]string{"disk-detach", "disk-resize"}).Draw(rt, "change"), rapid.IntRange(1, 3).Draw(rt, "disk"))
 			case k == 9 || k == 10:
 				_ = changeSnapshot(r, rapid.SampledFrom(vms).Draw(rt, "vm"), rapid.SampledFrom(snapshotChanges).Draw(rt, "change"), rapid.IntRange(0, 2).Draw(rt, "snapshot"))
 			default:

@@ -24,7 +24,7 @@ func TestDisksOfVMsThatAreOff(t *testing.T) {
 			r.WaitVM(vm, one.VMActive, one.LCMRunning)
 			act(t, r, vm, "poweroff-hard")
 			r.WaitVM(vm, one.VMPoweroff, 0)
-			for _, change := range []string{"disk-attach", "disk-detach", "disk-attach"} {
+			for _, change := range []string{"disk-attach", "disk-resize", "disk-detach", "disk-attach"} {
 				act(t, r, vm, change)
 				if crash {
 					r.Stop()
@@ -32,7 +32,7 @@ func TestDisksOfVMsThatAreOff(t *testing.T) {
 					r.Resume(mem.Store)
 				}
 				v := r.WaitVM(vm, one.VMPoweroff, 0)
-				if has := v.Template.Has("DISK"); has != (change == "disk-attach") {
+				if has := v.Template.Has("DISK"); has == (change == "disk-detach") {
 					t.Fatalf("after %s: %s", change, v.Template.Text())
 				}
 				checkDisks(t, r, host, v)

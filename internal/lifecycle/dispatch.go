@@ -120,7 +120,7 @@ func (c *Controller) dispatchVM(t *term, st *store.State, v *one.VM) {
 
 // peerOf names the host that a VM goes to while it runs.
 func peerOf(v *one.VM) string {
-	if v.Active(one.LCMMigrate) {
+	if v.Active(one.LCMMigrate) && v.Leaving() >= 0 {
 		return v.LastRecord().Hostname
 	}
 	return ""

@@ -1,6 +1,7 @@
 package lifecycle_test
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 
@@ -50,6 +51,11 @@ func changeNIC(r *rig.Rig, vm int, how string, nic int) error {
 // changeDisk attaches a disk of the persistent image 0, or detaches a disk.
 func changeDisk(r *rig.Rig, vm int, how string, disk int) error {
 	switch how {
+	case "disk-resize":
+		v, _ := r.Store.View().VM(vm)
+		d, _ := one.Disk(v.Template, disk)
+		size, _ := strconv.Atoi(d.Get("SIZE"))
+		return r.Cloud.ResizeDisk(r.Context(), r.Admin, vm, disk, strconv.Itoa(size+1))
 	case "disk-attach":
 		return r.Cloud.AttachDisk(r.Context(), r.Admin, vm, parsed("DISK=[IMAGE_ID=0]"))
 	case "disk-attach-volatile":

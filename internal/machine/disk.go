@@ -17,17 +17,31 @@ var diskChanges = map[one.Action]struct {
 }{
 	one.ActionDiskAttach: {one.LCMHotplug, one.LCMHotplugPrologPoweroff, agentapi.OpAttachDisk, agentapi.OpPlaceDisk},
 	one.ActionDiskDetach: {one.LCMHotplug, one.LCMHotplugEpilogPoweroff, agentapi.OpDetachDisk, agentapi.OpDropDisk},
+	one.ActionDiskResize: {one.LCMDiskResize, one.LCMDiskResizePoweroff, agentapi.OpResizeDisk, agentapi.OpGrowDisk},
 }
 
+// resizing is set in disks that grow, sizeBefore is their size until then.
+const (
+	resizing   = "RESIZE"
+	sizeBefore = "SIZE_PREV"
+)
+
 // ChangeDisk begins a change of a disk: t is the VM's template with a disk that is
-// to come, and with one that is to go still there. Whether the VM's state allows it
+// to come, with one that is to go still there, and with one that is to grow in its
+// new size. Whether the VM's state allows it
 // is the caller's to check: it runs or is powered off.
 // Source: VM lifecycle reference §3.5.
 func ChangeDisk(v *one.VM, t *tmpl.Template, h one.Hotplug, who Who, now time.Time) Change {
 	n := *v
 	n.Resched = false
 	disk, _ := one.Disk(t, h.Disk)
-	n.Template = one.WithDisk(t, disk.With(marker, "YES"))
+	if h.Action == one.ActionDiskResize {
+		before, _ := one.Disk(v.Template, h.Disk)
+		disk = disk.With(resizing, "YES").With(sizeBefore, before.Get("SIZE"))
+	} else {
+		disk = disk.With(marker, "YES")
+	}
+	n.Template = one.WithDisk(t, disk)
 	n.Hotplug = h
 	to := diskChanges[h.Action].off
 	if v.Running() {
@@ -58,8 +72,18 @@ func diskOp(v *one.VM) agentapi.Op {
 
 // diskChanged is what becomes of a VM once a change of a disk was made, or was not:
 // then it is undone.
-func diskChanged(v *one.VM, h one.Hotplug, ok bool) Change {
-	c := Change{VM: v}
+func diskChanged(old, v *one.VM, ok bool) Change {
+	h, c := old.Hotplug, Change{VM: v}
+	if h.Action == one.ActionDiskResize {
+		was, _ := one.Disk(old.Template, h.Disk)
+		disk, there := one.Disk(v.Template, h.Disk)
+		if !ok && there {
+			n := *v
+			n.Template = one.WithDisk(v.Template, disk.With("SIZE", was.Get(sizeBefore)))
+			c.VM = &n
+		}
+		return c
+	}
 	if ok != h.Detaches() {
 		return c
 	}

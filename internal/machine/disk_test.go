@@ -19,6 +19,7 @@ var diskChanges = []struct {
 	with                 string
 	op, offOp            agentapi.Op
 	off                  one.LCMState
+	running              one.LCMState // HOTPLUG if 0
 	during, done, undone string
 	lost, lostUndone     string // the DISK_ID of the disk whose image is to be released
 	told                 string // what the host is told that the VM has afterwards
@@ -36,12 +37,24 @@ var diskChanges = []struct {
 		done:   `DISK=[DISK_ID="2",TYPE="FS"] CONTEXT=[DISK_ID="1"]`, undone: twoDisks, lost: "0",
 		told: `DISK=[DISK_ID="2",TYPE="FS"] CONTEXT=[DISK_ID="1"]`,
 	},
+	{
+		change: one.Hotplug{Action: one.ActionDiskResize, Disk: 0},
+		with:   `DISK=[DISK_ID="0",IMAGE_ID="4",SIZE="9"] DISK=[DISK_ID="2",TYPE="FS"] CONTEXT=[DISK_ID="1"]`,
+		op:     agentapi.OpResizeDisk, offOp: agentapi.OpGrowDisk, off: one.LCMDiskResizePoweroff, running: one.LCMDiskResize,
+		during: `DISK=[DISK_ID="0",IMAGE_ID="4",RESIZE="YES",SIZE="9",SIZE_PREV=""] DISK=[DISK_ID="2",TYPE="FS"] CONTEXT=[DISK_ID="1"]`,
+		done:   `DISK=[DISK_ID="0",IMAGE_ID="4",SIZE="9"] DISK=[DISK_ID="2",TYPE="FS"] CONTEXT=[DISK_ID="1"]`,
+		undone: `DISK=[DISK_ID="0",IMAGE_ID="4",SIZE=""] DISK=[DISK_ID="2",TYPE="FS"] CONTEXT=[DISK_ID="1"]`,
+		told:   `DISK=[DISK_ID="0",IMAGE_ID="4",SIZE="9"] DISK=[DISK_ID="2",TYPE="FS"] CONTEXT=[DISK_ID="1"]`,
+	},
 }
 
 func TestDisksOfRunningAndOfPoweredOffVM(t *testing.T) {
 	for _, q := range diskChanges {
 		for _, begin := range []state{{one.VMActive, one.LCMRunning}, {vm: one.VMPoweroff}} {
 			what, during, op := q.change.Action.String()+" in "+begin.String(), one.LCMHotplug, q.op
+			if q.running != 0 {
+				during = q.running
+			}
 			if begin.vm == one.VMPoweroff {
 				during, op = q.off, q.offOp
 			}

@@ -90,6 +90,13 @@ func moveOp(v *one.VM) (agentapi.Op, bool) {
 			return op, true
 		}
 		return agentapi.OpSave, true
+	case one.LCMMigrate:
+		if v.Leaving() >= 0 {
+			return agentapi.OpMigrate, true
+		}
+		// It runs there by now, and all that is around it is to be made. Until that host
+		// says so itself, what it has said before is not heeded.
+		return agentapi.OpStart, true
 	case one.LCMPrologMigrate, one.LCMPrologMigratePoweroff, one.LCMPrologMigrateSuspend, one.LCMPrologMigrateUnknown:
 		if v.Leaving() >= 0 {
 			return agentapi.OpStore, true
@@ -113,10 +120,16 @@ func moved(v *one.VM, ok bool, deployID string, now time.Time) (Change, bool) {
 		n := v.WithRecord(v.Seq()-1, func(h *one.History) { h.RETime, h.ETime = sec, sec })
 		return Change{VM: enter(n, active(one.LCMPrologMigrate, func(h *one.History, now int64) { h.PSTime = now }), now)}, true
 	case one.LCMMigrate:
-		if !ok {
+		switch {
+		case !ok && v.Leaving() >= 0:
 			return stays(v, now), true
+		case v.Leaving() >= 0:
+			return Change{VM: left(v, now)}, true
 		}
 		n := v.WithRecord(v.Seq()-1, func(h *one.History) { h.RETime, h.ETime = sec, sec })
+		if !ok {
+			return Change{VM: enter(n, active(one.LCMBootFailure, nil), now)}, true
+		}
 		n = enter(n, active(one.LCMRunning, bootBegin), now)
 		if deployID != "" {
 			n.DeployID = deployID

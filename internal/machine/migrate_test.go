@@ -37,7 +37,7 @@ var migrations = []struct {
 	{state{one.VMActive, one.LCMRunning}, one.ActionPoweroffHardMig, []leg{
 		{"SAVE_MIGRATE", agentapi.OpDestroy, 4}, {"PROLOG_MIGRATE", agentapi.OpStore, 4}, {"PROLOG_MIGRATE", agentapi.OpFetch, 9}, {"BOOT", agentapi.OpStart, 9},
 	}, "RUNNING", 4, false},
-	{state{one.VMActive, one.LCMRunning}, one.ActionLiveMigrate, []leg{{"MIGRATE", agentapi.OpMigrate, 4}}, "RUNNING", 4, false},
+	{state{one.VMActive, one.LCMRunning}, one.ActionLiveMigrate, []leg{{"MIGRATE", agentapi.OpMigrate, 4}, {"MIGRATE", agentapi.OpStart, 9}}, "RUNNING", 4, false},
 	{state{vm: one.VMPoweroff}, one.ActionLiveMigrate, []leg{
 		{"PROLOG_MIGRATE_POWEROFF", agentapi.OpStore, 4}, {"PROLOG_MIGRATE_POWEROFF", agentapi.OpFetch, 9},
 	}, "POWEROFF", -1, false},
@@ -121,6 +121,12 @@ func TestMigrationsThatFail(t *testing.T) {
 			ch, _ = machine.Finish(n, false, "", now)
 			switch l.state {
 			case "SAVE_MIGRATE", "MIGRATE":
+				if l.host == 9 {
+					if !ch.VM.Active(one.LCMBootFailure) || ch.VM.HostID() != 9 || ch.VM.History[0].ETime == 0 {
+						t.Errorf("%s: failed on arrival: %s", what, stateOf(ch.VM))
+					}
+					continue
+				}
 				if m := ch.VM; !m.Running() || m.HostID() != 4 || len(m.History) != 3 || m.History[1].ETime == 0 || m.Abroad() >= 0 || ch.Log == "" {
 					t.Errorf("%s: %s failed: %s on host %d with %d records, %q", what, l.state, stateOf(m), m.HostID(), len(m.History), ch.Log)
 				}

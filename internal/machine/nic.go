@@ -103,8 +103,8 @@ func withoutHotplug(v *one.VM) *one.VM {
 	n := *v
 	n.Hotplug = one.Hotplug{}
 	unmark := func(device tmpl.Vector) tmpl.Vector {
-		if device.Has(marker) {
-			return device.Without(marker)
+		if device.Has(marker) || device.Has(resizing) {
+			return device.Without(marker, resizing, sizeBefore)
 		}
 		return device
 	}

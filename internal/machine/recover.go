@@ -64,7 +64,7 @@ func recoverOutcome(v *one.VM, ok bool, who Who, now time.Time) (Change, error) 
 		}
 		n = n.WithState(one.VMActive, b, now.UnixMilli())
 	}
-	if op, moves := moveOp(n); ok && moves && op == agentapi.OpStore {
+	if op, moves := moveOp(n); ok && moves && (op == agentapi.OpStore || op == agentapi.OpMigrate) {
 		m := *n
 		m.Migration.Left = true // all of the transfer is declared done
 		n = &m
@@ -100,7 +100,7 @@ func retry(v *one.VM, who Who, now time.Time) (Change, error) {
 // retry has no effect on.
 func isHot(l one.LCMState) bool {
 	switch l {
-	case one.LCMHotplug, one.LCMHotplugNIC, one.LCMHotplugPrologPoweroff, one.LCMHotplugEpilogPoweroff, one.LCMHotplugSnapshot,
+	case one.LCMHotplug, one.LCMHotplugNIC, one.LCMDiskResize, one.LCMDiskResizePoweroff, one.LCMHotplugPrologPoweroff, one.LCMHotplugEpilogPoweroff, one.LCMHotplugSnapshot,
 		one.LCMDiskSnapshot, one.LCMDiskSnapshotDelete, one.LCMDiskSnapshotPoweroff, one.LCMDiskSnapshotRevertPoweroff,
 		one.LCMDiskSnapshotDeletePoweroff, one.LCMDiskSnapshotSuspended, one.LCMDiskSnapshotDeleteSuspended:
 		return true

@@ -44,6 +44,8 @@ var recoverTable = map[string]recovered{
 	"HOTPLUG":                 {"RUNNING", "RUNNING", ""},
 	"HOTPLUG_NIC":             {"RUNNING", "RUNNING", ""},
 	"HOTPLUG_PROLOG_POWEROFF": {"POWEROFF", "POWEROFF", ""},
+	"DISK_RESIZE":             {"RUNNING", "RUNNING", ""},
+	"DISK_RESIZE_POWEROFF":    {"POWEROFF", "POWEROFF", ""},
 
 	"SAVE_MIGRATE":                    {"PROLOG_MIGRATE", "RUNNING", "SAVE_MIGRATE"},
 	"MIGRATE":                         {"RUNNING", "RUNNING", "MIGRATE"},

@@ -215,6 +215,14 @@ var steps = map[one.LCMState]Step{
 		Op: agentapi.OpPlaceDisk, Timeout: transferTime,
 		Success: outcome{one.VMPoweroff, one.LCMInit, nil}, Failure: outcome{one.VMPoweroff, one.LCMInit, nil},
 	},
+	one.LCMDiskResize: {
+		Op: agentapi.OpResizeDisk, Timeout: transferTime,
+		Success: active(one.LCMRunning, nil), Failure: active(one.LCMRunning, nil),
+	},
+	one.LCMDiskResizePoweroff: {
+		Op: agentapi.OpGrowDisk, Timeout: transferTime,
+		Success: outcome{one.VMPoweroff, one.LCMInit, nil}, Failure: outcome{one.VMPoweroff, one.LCMInit, nil},
+	},
 	one.LCMHotplugEpilogPoweroff: {
 		Op: agentapi.OpDropDisk, Timeout: transferTime,
 		Success: outcome{one.VMPoweroff, one.LCMInit, nil}, Failure: outcome{one.VMPoweroff, one.LCMInit, nil},
@@ -328,7 +336,7 @@ func Finish(v *one.VM, ok bool, deployID string, now time.Time) (Change, bool) {
 	case v.Active(one.LCMHotplugNIC):
 		c = hotplugged(n, v.Hotplug, ok)
 	case v.Hotplug.OfDisk():
-		c = diskChanged(n, v.Hotplug, ok)
+		c = diskChanged(v, n, ok)
 	}
 	if !ok {
 		c.Log = s.Kept

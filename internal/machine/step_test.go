@@ -43,7 +43,7 @@ var stepTable = map[string]struct {
 	"CLEANUP_RESUBMIT":  {op: agentapi.OpCleanup, good: end{"PENDING", old + " EE500 E500"}, bad: end{"PENDING", old + " EE500 E500"}},
 	// Of migrations there is more in migrate_test.go.
 	"SAVE_MIGRATE":            {op: agentapi.OpSave, good: end{"PROLOG_MIGRATE", old}, bad: end{"RUNNING", old}},
-	"MIGRATE":                 {op: agentapi.OpMigrate, good: end{"RUNNING", old}, bad: end{"RUNNING", old}},
+	"MIGRATE":                 {op: agentapi.OpStart, good: end{"RUNNING", old}, bad: end{"RUNNING", old}},
 	"PROLOG_MIGRATE":          {op: agentapi.OpFetch, good: end{"BOOT_MIGRATE", "S0 PS0 PE500 RS500"}, bad: end{"PROLOG_MIGRATE_FAILURE", old}},
 	"PROLOG_MIGRATE_POWEROFF": {op: agentapi.OpFetch, good: end{"POWEROFF", "S0 PS0 PE500 RS500 RE500"}, bad: end{"PROLOG_MIGRATE_POWEROFF_FAILURE", old}},
 	"PROLOG_MIGRATE_SUSPEND":  {op: agentapi.OpFetch, good: end{"SUSPENDED", "S0 PS0 PE500 RS500 RE500"}, bad: end{"PROLOG_MIGRATE_SUSPEND_FAILURE", old}},
@@ -51,6 +51,8 @@ var stepTable = map[string]struct {
 	"BOOT_MIGRATE":            {op: agentapi.OpRestore, good: end{"RUNNING", old}, bad: end{"BOOT_MIGRATE_FAILURE", old}, deployID: true},
 
 	// Of changes of disks there is more in disk_test.go.
+	"DISK_RESIZE":             {op: agentapi.OpResizeDisk, good: end{"RUNNING", old}, bad: end{"RUNNING", old}},
+	"DISK_RESIZE_POWEROFF":    {op: agentapi.OpGrowDisk, good: end{"POWEROFF", old}, bad: end{"POWEROFF", old}},
 	"HOTPLUG_PROLOG_POWEROFF": {op: agentapi.OpPlaceDisk, good: end{"POWEROFF", old}, bad: end{"POWEROFF", old}},
 	"HOTPLUG_EPILOG_POWEROFF": {op: agentapi.OpDropDisk, good: end{"POWEROFF", old}, bad: end{"POWEROFF", old}},
 
@@ -131,7 +133,7 @@ func checkFinish(t *testing.T, s state, good bool, want end, deployID, kept bool
 	if (ch.Log != "") != (kept && !good) || ch.Log != "" && !strings.HasSuffix(ch.Log, "Assuming that the VM is still RUNNING.") {
 		t.Errorf("%s: log %q", what, ch.Log)
 	}
-	if h := n.LastRecord(); want.to == "RUNNING" && !strings.HasPrefix(s.String(), "HOTPLUG") && !strings.HasPrefix(s.String(), "DISK_SNAPSHOT") && (h.Action != 0 || h.UID != -1 || h.RequestID != -1) {
+	if h := n.LastRecord(); want.to == "RUNNING" && !strings.HasPrefix(s.String(), "HOTPLUG") && !strings.HasPrefix(s.String(), "DISK_") && (h.Action != 0 || h.UID != -1 || h.RequestID != -1) {
 		t.Errorf("%s: the record says action %d of user %d", what, h.Action, h.UID)
 	}
 }

@@ -32,6 +32,7 @@ func (s *suite) disks() {
 		}
 	}
 	s.wantNoDomain("attach to a domain that does not run", d.AttachDisk(s.ctx, &whole, dir, disks[0]))
+	s.wantNoDomain("resize of a domain that does not run", d.ResizeDisk(s.ctx, m, disks[0]))
 	s.wantNoDomain("detach from a domain that does not run", d.DetachDisk(s.ctx, m, disks[0]))
 
 	_, err := s.Driver.Start(s.ctx, m, dir)
@@ -48,6 +49,14 @@ func (s *suite) disks() {
 			if got := s.targets(m.Domain); !sameSet(got, want) {
 				s.Fatalf("attached%s the disks are %v, want %v", again, got, want)
 			}
+		}
+	}
+	for _, again := range []string{"", " again"} {
+		s.must("resize"+again, d.ResizeDisk(s.ctx, &whole, disks[0].With("SIZE", "8")))
+	}
+	if s.Driver.Info().NeedsDisks {
+		if info, err := os.Stat(filepath.Join(dir, "disk.7")); err != nil || info.Size() != 8<<20 {
+			s.Errorf("the disk that has grown is %v (%v)", info, err)
 		}
 	}
 	for _, disk := range disks {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/xml"
 	"fmt"
+	"strconv"
 
 	rpc "github.com/digitalocean/go-libvirt"
 
@@ -45,6 +46,17 @@ func (d *Driver) DetachDisk(ctx context.Context, m *agentapi.Machine, disk tmpl.
 	return d.detach(ctx, "detach disk "+disk.Get("DISK_ID")+" from", m.Domain, doc, func(l *rpc.Libvirt, dom rpc.Domain) (bool, error) {
 		now, err := devicesOf(l, dom)
 		return err == nil && now.hasDisk(disk), err
+	})
+}
+
+// ResizeDisk implements hypervisor.DiskChanger.
+func (d *Driver) ResizeDisk(ctx context.Context, m *agentapi.Machine, disk tmpl.Vector) error {
+	size, err := strconv.ParseUint(disk.Get("SIZE"), 10, 40)
+	if err != nil || size == 0 {
+		return fmt.Errorf("disk %s: SIZE %q: expected a number of MB", disk.Get("DISK_ID"), disk.Get("SIZE"))
+	}
+	return d.onRunning(ctx, "resize disk "+disk.Get("DISK_ID")+" of", m.Domain, func(l *rpc.Libvirt, dom rpc.Domain) error {
+		return l.DomainBlockResize(dom, disk.Get("TARGET"), size<<20, rpc.DomainBlockResizeBytes)
 	})
 }
 

@@ -25,6 +25,11 @@ func (s *Sim) DetachDisk(ctx context.Context, m *agentapi.Machine, disk tmpl.Vec
 	})
 }
 
+// ResizeDisk implements hypervisor.DiskChanger; simulated disks have no size.
+func (s *Sim) ResizeDisk(ctx context.Context, m *agentapi.Machine, _ tmpl.Vector) error {
+	return s.changeDisks(ctx, OpResizeDisk, m.Domain, func(targets []string) []string { return targets })
+}
+
 func (s *Sim) changeDisks(ctx context.Context, op Op, domain string, f func(targets []string) []string) error {
 	return s.do(ctx, op, domain, func() error {
 		s.mu.Lock()

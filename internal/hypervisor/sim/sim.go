@@ -84,6 +84,7 @@ const (
 
 	OpAttachDisk Op = "attach-disk"
 	OpDetachDisk Op = "detach-disk"
+	OpResizeDisk Op = "resize-disk"
 )
 
 // Hang is a Hook that lets an operation hang until its caller gives up.

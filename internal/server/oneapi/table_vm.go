@@ -78,6 +78,9 @@ func vmMethods() []method {
 		set(p+".disksnapshotrename", "id i, disk i, snapshot i, name s", "VMop(disk-snapshot)", change(func(c *call, id int) error {
 			return c.cloud.RenameDiskSnapshot(c.ctx, c.who, id, c.int(2), c.int(3), c.text(4))
 		})),
+		set(p+".diskresize", "id i, disk i, size s", "VMop(disk-resize)", func(c *call) (answer, error) {
+			return c.done(2), c.cloud.ResizeDisk(c.ctx, c.who, c.int(1), c.int(2), c.text(3))
+		}).but("not of undeployed VMs"),
 		set(p+".schedadd", "id i, template t", "VMop(sched-action)", create(func(c *call) (int, error) {
 			return c.cloud.AddSchedAction(c.ctx, c.who, c.int(1), c.template(2))
 		})).but("no backups"),
@@ -98,7 +101,6 @@ func vmMethods() []method {
 		[3]string{p + ".detachsg", "id i, nic i, secgroup i", "VMop(sg-attach)"},
 		[3]string{p + ".attachpci", "id i, template t", "VMop(pci-attach)"},
 		[3]string{p + ".detachpci", "id i, pci i", "VMop(pci-attach)"},
-		[3]string{p + ".diskresize", "id i, disk i, size s", "VMop(disk-resize)"},
 		[3]string{p + ".backup", "id i, datastore i=-1, reset b=false", "VMop(backup) + USE DATASTORE"},
 		[3]string{p + ".backupcancel", paramsID, "VMop(backup)"},
 	))
