@@ -63,11 +63,11 @@ func (c *Cloud) RenameDiskSnapshot(ctx context.Context, who auth.Caller, id, dis
 		if _, _, err := diskWithSnapshot(v, disk, snap); err != nil {
 			return err
 		}
-		switch {
-		case name == "":
+		if name == "" {
 			return errs.New(errs.Action, "New snapshot name cannot be empty").About(id)
-		case len(name) > maxSnapshotName:
-			return errs.New(errs.Action, "NAME of %d bytes, expected at most %d", len(name), maxSnapshotName).About(id)
+		}
+		if err := checkSnapshotName(name); err != nil {
+			return errs.Wrap(errs.Action, err).About(id)
 		}
 		return c.Apply(tx, who, v, machine.RenameDiskSnapshot(v, disk, snap, name))
 	})
@@ -117,6 +117,11 @@ func (c *Cloud) createDiskSnapshot(tx *store.Tx, who auth.Caller, v *one.VM, dis
 	format := strings.ToLower(firstOf(d.Get("FORMAT"), d.Get("DRIVER"), "raw"))
 	size, _ := sizeMB(d.Get("SIZE"))
 	img, persistent := persistentImage(tx, d)
+	if persistent && !ok {
+		kept, _ := one.ReadImageSnapshots(img.Snapshots)
+		all.Next = kept.Next // ids of snapshots that are gone are not used again
+	}
+	wrong := checkSnapshotName(name)
 	switch {
 	case !d.Has("IMAGE_ID"):
 		return fail("Cannot make snapshots on volatile disks")
@@ -128,8 +133,8 @@ func (c *Cloud) createDiskSnapshot(tx *store.Tx, who auth.Caller, v *one.VM, dis
 		return fail("Cannot make snapshots on disks in format %s, expected qcow2", format)
 	case !machine.CanWorkOnDiskSnapshot(v, one.ActionDiskSnapshotCreate):
 		return fail("Could not create a new snapshot for VM %d, wrong state %s.", v.ID, v.StateName())
-	case len(name) > maxSnapshotName:
-		return fail("NAME of %d bytes, expected at most %d", len(name), maxSnapshotName)
+	case wrong != nil:
+		return fail("%s", wrong)
 	case len(all.All) >= maxSnapshots:
 		return fail("disk %d of VM %d has %d snapshots, no more can be taken", disk, v.ID, len(all.All))
 	}

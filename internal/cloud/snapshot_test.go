@@ -1,6 +1,7 @@
 package cloud
 
 import (
+	"math"
 	"testing"
 
 	"github.com/trifid-cloud/trifid/internal/auth"
@@ -29,6 +30,12 @@ func TestRefusedSnapshots(t *testing.T) {
 		refusal{"a VM that is off", owner, create(2, ""), errs.Action, "Could not create a new snapshot for VM 2, wrong state POWEROFF."},
 		refusal{"a VM that boots", owner, create(7, ""), errs.Action, "Could not create a new snapshot for VM 7, wrong state BOOT."},
 		refusal{"a long name", owner, create(1, long), errs.Action, "NAME of 129 bytes, expected at most 128"},
+		refusal{"a name of two lines", owner, create(1, "a\nb"), errs.Action, `NAME "a\nb", expected text of one line`},
+		refusal{"a name with NUL", owner, create(1, "a\x00"), errs.Action, `NAME "a\x00", expected text of one line`},
+		refusal{"a name of bytes", owner, create(1, "a\xff"), errs.Action, `NAME "a\xff", expected text of one line`},
+		refusal{"a name that XML cannot hold", owner, create(1, "a\uFFFE"), errs.Action, `NAME "a\ufffe", expected text of one line`},
+		refusal{"revert to less than nothing", owner, revert(1, -1), errs.Action, "Could not revert VM 1 to snapshot -1, it does not exist."},
+		refusal{"delete of more than there may be", owner, remove(1, math.MaxInt), errs.Action, "Could not delete snapshot 9223372036854775807 for VM 1, it does not exist."},
 		refusal{"revert of a VM that is off", owner, revert(2, 0), errs.Action, "Could not revert VM 2 to snapshot 0, wrong state POWEROFF."},
 		refusal{"revert to nothing", owner, revert(1, 5), errs.Action, "Could not revert VM 1 to snapshot 5, it does not exist."},
 		refusal{"delete of a VM on hold", owner, remove(3, 0), errs.Action, "Could not delete snapshot 0 for VM 3, wrong state HOLD."},
@@ -84,6 +91,8 @@ func TestRefusedDiskSnapshots(t *testing.T) {
 		refusal{"delete of what others come from", owner, remove(1, 1, 0), errs.Action, "Cannot delete the active snapshot with children"},
 		refusal{"a name of nothing", owner, rename(1, 0, ""), errs.Action, "New snapshot name cannot be empty"},
 		refusal{"a long name", owner, rename(1, 0, string(make([]byte, maxSnapshotName+1))), errs.Action, "NAME of 129 bytes, expected at most 128"},
+		refusal{"a name of two lines", owner, rename(1, 0, "a\r\nb"), errs.Action, `NAME "a\r\nb", expected text of one line`},
+		refusal{"a disk of no number", owner, create(2, -1), errs.Action, "VM disk does not exist"},
 		refusal{"rename of nothing", owner, rename(1, 7, "x"), errs.Action, "Snapshot does not exist"},
 	)
 }
@@ -186,5 +195,24 @@ func TestImagesKeepSnapshots(t *testing.T) {
 	}
 	if more := stored() - before; more != 10 {
 		t.Errorf("after all they count for %v MB", more)
+	}
+	// All of them go, and their ids are not used again by the next VM.
+	w.do(func(tx *store.Tx) {
+		tx.PutVM(tx.VMs.At(vm).WithState(one.VMPoweroff, 0, 1).WithNewRecord(one.History{HID: 0, DSID: 0, VMMad: "dummy", TMMad: "dummy"}))
+	})
+	if err := w.DeleteDiskSnapshot(w.ctx, w.as(owner), vm, 0, 1); err != nil {
+		t.Fatal(err)
+	}
+	finish(true)
+	if err := w.VMAction(w.ctx, w.as(owner), vm, "terminate"); err != nil {
+		t.Fatal(err)
+	}
+	finish(true)
+	newVM()
+	w.do(func(tx *store.Tx) {
+		tx.PutVM(tx.VMs.At(vm).WithState(one.VMPoweroff, 0, 1).WithNewRecord(one.History{HID: 0, DSID: 0, VMMad: "dummy", TMMad: "dummy"}))
+	})
+	if id, err := w.CreateDiskSnapshot(w.ctx, w.as(owner), vm, 0, ""); err != nil || id != 2 {
+		t.Errorf("the first snapshot of the third VM is %d (%v), want 2", id, err)
 	}
 }

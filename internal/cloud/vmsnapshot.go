@@ -2,6 +2,10 @@ package cloud
 
 import (
 	"context"
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/trifid-cloud/trifid/internal/auth"
 	"github.com/trifid-cloud/trifid/internal/errs"
@@ -55,15 +59,28 @@ func (c *Cloud) DeleteSnapshot(ctx context.Context, who auth.Caller, id, snap in
 	})
 }
 
+// checkSnapshotName refuses names that would not come back as they were, or would
+// break the lines of a table.
+func checkSnapshotName(name string) error {
+	if len(name) > maxSnapshotName {
+		return fmt.Errorf("NAME of %d bytes, expected at most %d", len(name), maxSnapshotName)
+	}
+	if !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl) || strings.ContainsAny(name, "\uFFFE\uFFFF") {
+		return fmt.Errorf("NAME %q, expected text of one line", name)
+	}
+	return nil
+}
+
 func (c *Cloud) createSnapshot(tx *store.Tx, who auth.Caller, v *one.VM, name string) (int, error) {
 	fail := func(format string, args ...any) (int, error) {
 		return -1, errs.New(errs.Action, format, args...).About(v.ID)
 	}
+	wrong := checkSnapshotName(name)
 	switch n := len(v.Template.Vectors("SNAPSHOT")); {
 	case !v.Running():
 		return fail("Could not create a new snapshot for VM %d, wrong state %s.", v.ID, v.StateName())
-	case len(name) > maxSnapshotName:
-		return fail("NAME of %d bytes, expected at most %d", len(name), maxSnapshotName)
+	case wrong != nil:
+		return fail("%s", wrong)
 	case n >= maxSnapshots:
 		return fail("VM %d has %d snapshots, no more can be taken", v.ID, n)
 	}

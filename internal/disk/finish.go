@@ -27,7 +27,7 @@ func (h *Host) Finish(ctx context.Context, m *agentapi.Machine) error {
 			return err
 		}
 	}
-	return h.Remove(ctx, m)
+	return h.removeDirs(m)
 }
 
 // saveDisk brings a disk back to its image, if it is a copy of it that is to be
@@ -74,7 +74,15 @@ func (h *Host) bringBack(ctx context.Context, disk, image string) error {
 
 // Remove removes all a VM has on this host and on the front end, and saves
 // nothing. It goes on after a failure, and tells of all.
-func (h *Host) Remove(_ context.Context, m *agentapi.Machine) error {
+func (h *Host) Remove(ctx context.Context, m *agentapi.Machine) error {
+	disks, err := disksOf(m)
+	if err == nil {
+		err = h.forgetSnapshots(ctx, m, disks...)
+	}
+	return errors.Join(err, h.removeDirs(m))
+}
+
+func (h *Host) removeDirs(m *agentapi.Machine) error {
 	var errs []error
 	for _, base := range []string{h.cfg.Base, h.cfg.FrontEnd} {
 		dir := vmDir(base, m)

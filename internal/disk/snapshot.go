@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 
 	"github.com/trifid-cloud/trifid/internal/agentapi"
@@ -37,15 +38,24 @@ func (h *Host) snapshotFile(m *agentapi.Machine, id int) (vmDisk, string, error)
 }
 
 // SnapshotDisk keeps what is on a disk of a VM that does not run. One of that
-// name that is there is this one, made before.
+// name that is there is this one, made before, unless it is older than what was asked
+// for: then it is left of one that was given up.
 func (h *Host) SnapshotDisk(ctx context.Context, m *agentapi.Machine, s agentapi.Snapshot) error {
 	_, path, err := h.snapshotFile(m, s.Disk)
 	if err != nil {
 		return err
 	}
-	there, err := h.hasSnapshot(ctx, path, s.Name)
-	if err != nil || there {
+	_, all, err := h.inspect(ctx, path)
+	if err != nil {
 		return err
+	}
+	if i := slices.IndexFunc(all, named(s.Name)); i >= 0 {
+		if all[i].taken() >= s.Begun {
+			return nil
+		}
+		if err := h.deleteSnapshot(ctx, path, s.Name); err != nil {
+			return err
+		}
 	}
 	if err := h.at("snapshot " + s.Name); err != nil {
 		return err
@@ -106,14 +116,31 @@ func (h *Host) ForgetSnapshot(ctx context.Context, m *agentapi.Machine, s agenta
 	return nil
 }
 
+// ofVM is what the snapshots of whole VMs are called. Source: VM lifecycle reference
+// §3.5.
+var ofVM = regexp.MustCompile(`^snap-[0-9]+$`)
+
 // forgetSnapshots takes the snapshots of a whole VM from those of some disks that live
-// on as images.
+// on as images, also those that were given up while they were made.
 func (h *Host) forgetSnapshots(ctx context.Context, m *agentapi.Machine, disks ...vmDisk) error {
-	disks = slices.DeleteFunc(slices.Clone(disks), func(d vmDisk) bool { return d.kind != link && (d.kind != linkCopy || !d.save) })
-	for _, s := range m.Template.Vectors("SNAPSHOT") {
-		if name := s.Get("HYPERVISOR_ID"); name != "" {
-			if err := h.forget(ctx, m, name, disks); err != nil {
-				return fmt.Errorf("snapshot %s: %w", name, err)
+	for _, d := range disks {
+		if d.format != Qcow2 || d.kind != link && (d.kind != linkCopy || !d.save) {
+			continue
+		}
+		path := h.DiskPath(m, d.id)
+		_, all, err := h.inspect(ctx, path)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("DISK %d: %w", d.id, err)
+		}
+		for _, s := range all {
+			if !ofVM.MatchString(s.Name) {
+				continue
+			}
+			if err := h.deleteSnapshot(ctx, path, s.Name); err != nil {
+				return fmt.Errorf("DISK %d: snapshot %s: %w", d.id, s.Name, err)
 			}
 		}
 	}
@@ -153,13 +180,27 @@ func (h *Host) snapshot(ctx context.Context, path, how, name string) error {
 }
 
 func (h *Host) hasSnapshot(ctx context.Context, path, name string) (bool, error) {
-	_, names, err := h.inspect(ctx, path)
-	return slices.Contains(names, name), err
+	_, all, err := h.inspect(ctx, path)
+	return slices.ContainsFunc(all, named(name)), err
 }
 
-// inspect returns the size of a qcow2 file, bytes that the guest sees, and the names
-// of its snapshots.
-func (h *Host) inspect(ctx context.Context, path string) (size int64, snapshots []string, err error) {
+// snapshotInfo is what qemu-img tells of a snapshot.
+type snapshotInfo struct {
+	Name  string `json:"name"`
+	Sec   int64  `json:"date-sec"`
+	Nanos int64  `json:"date-nsec"`
+}
+
+// taken is when it was taken, epoch milliseconds.
+func (s snapshotInfo) taken() int64 { return s.Sec*1e3 + s.Nanos/1e6 }
+
+func named(name string) func(snapshotInfo) bool {
+	return func(s snapshotInfo) bool { return s.Name == name }
+}
+
+// inspect returns the size of a qcow2 file, bytes that the guest sees, and its
+// snapshots.
+func (h *Host) inspect(ctx context.Context, path string) (size int64, snapshots []snapshotInfo, err error) {
 	if _, err := os.Stat(path); err != nil {
 		return 0, nil, err
 	}
@@ -174,16 +215,11 @@ func (h *Host) inspect(ctx context.Context, path string) (size int64, snapshots 
 		return 0, nil, fmt.Errorf("%s info %s: %w: %s", h.cfg.QemuImg, path, err, bytes.TrimSpace(complaint.Bytes()))
 	}
 	var info struct {
-		Size      int64 `json:"virtual-size"`
-		Snapshots []struct {
-			Name string `json:"name"`
-		} `json:"snapshots"`
+		Size      int64          `json:"virtual-size"`
+		Snapshots []snapshotInfo `json:"snapshots"`
 	}
 	if err := json.Unmarshal(out.Bytes(), &info); err != nil {
 		return 0, nil, fmt.Errorf("%s info %s: %w", h.cfg.QemuImg, path, err)
 	}
-	for _, s := range info.Snapshots {
-		snapshots = append(snapshots, s.Name)
-	}
-	return info.Size, snapshots, nil
+	return info.Size, info.Snapshots, nil
 }

@@ -57,7 +57,11 @@ func qemuIO(t *testing.T, path, command string) {
 
 func wantSnapshots(t *testing.T, h *Host, path string, want ...string) {
 	t.Helper()
-	_, got, err := h.inspect(t.Context(), path)
+	_, all, err := h.inspect(t.Context(), path)
+	var got []string
+	for _, s := range all {
+		got = append(got, s.Name)
+	}
 	if err != nil || !slices.Equal(got, want) {
 		t.Errorf("%s has the snapshots %q (%v), want %q", path, got, err, want)
 	}
@@ -170,6 +174,54 @@ func TestSnapshotsEndWithTheVM(t *testing.T) {
 	if err := h.Finish(t.Context(), m); err != nil {
 		t.Errorf("finish again: %v", err)
 	}
+}
+
+// TestSnapshotsEndWithRemovedVM: linked images lose those of a VM whose end saves
+// nothing, also one that was given up while it was made and that nobody knows of.
+func TestSnapshotsEndWithRemovedVM(t *testing.T) {
+	needs(t, "qemu-img")
+	h := newHost(t, Config{})
+	snapshotImages(t, h)
+	m := snapshotVM(h)
+	for _, name := range []string{"snap-0", "disk-snap-0"} {
+		if err := h.SnapshotDisk(t.Context(), m, agentapi.Snapshot{Name: name, Disk: 1}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 2 {
+		if err := h.Remove(t.Context(), m); err != nil {
+			t.Fatal(err)
+		}
+		wantSnapshots(t, h, filepath.Join(h.cfg.Base, "1", "linked"), "disk-snap-0")
+	}
+}
+
+// TestSnapshotInPlaceOfOlder: what is left of a snapshot that was given up is not taken
+// for a new one of its name.
+func TestSnapshotInPlaceOfOlder(t *testing.T) {
+	needs(t, "qemu-img", "qemu-io")
+	h := newHost(t, Config{})
+	snapshotImages(t, h)
+	m, path := snapshotVM(h), h.DiskPath(snapshotVM(h), 1)
+	fill(t, path, "1")
+	if err := h.SnapshotDisk(t.Context(), m, agentapi.Snapshot{Name: "disk-snap-0", Disk: 1}); err != nil {
+		t.Fatal(err)
+	}
+	fill(t, path, "2")
+	_, all, err := h.inspect(t.Context(), path)
+	if err != nil || len(all) != 1 {
+		t.Fatalf("%v (%v)", all, err)
+	}
+	snap := agentapi.Snapshot{Name: "disk-snap-0", Disk: 1, Begun: all[0].taken() + 1}
+	if err := h.SnapshotDisk(t.Context(), m, snap); err != nil {
+		t.Fatal(err)
+	}
+	fill(t, path, "3")
+	if err := h.RevertDisk(t.Context(), m, snap); err != nil {
+		t.Fatal(err)
+	}
+	holds(t, path, "2")
+	wantSnapshots(t, h, path, "disk-snap-0")
 }
 
 // TestSnapshotsCutAnywhere lets each operation fail at each of its points, and does it

@@ -2,6 +2,7 @@ package hypertest
 
 import (
 	"slices"
+	"time"
 
 	"github.com/trifid-cloud/trifid/internal/agentapi"
 	"github.com/trifid-cloud/trifid/internal/hypervisor"
@@ -47,6 +48,9 @@ func (s *suite) snapshots() {
 	for _, again := range []string{"", " again"} {
 		s.must("create of a disk"+again, d.CreateDiskSnapshot(s.ctx, m, dir, ofDisk))
 	}
+	newer := ofDisk
+	newer.Begun = time.Now().Add(time.Hour).UnixMilli()
+	s.must("create of a disk in the place of an older one", d.CreateDiskSnapshot(s.ctx, m, dir, newer))
 	for _, again := range []string{"", " again"} {
 		s.must("revert"+again, d.RevertSnapshot(s.ctx, m, dir, first))
 		s.wantState(m.Domain, agentapi.DomainRunning)

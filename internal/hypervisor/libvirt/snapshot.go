@@ -52,6 +52,8 @@ func (d *Driver) CreateSnapshot(ctx context.Context, m *agentapi.Machine, dir st
 			if err := l.DomainSnapshotDelete(snap, 0); err != nil {
 				return fmt.Errorf("delete what is left of an older snapshot: %w", err)
 			}
+		} else if err := forgetUnknown(l, dom, dir, s.Name); err != nil {
+			return fmt.Errorf("delete what is left of an older snapshot: %w", err)
 		}
 		if snap, err = l.DomainSnapshotCreateXML(dom, string(doc), 0); err != nil {
 			return err
@@ -134,6 +136,25 @@ func remember(l *rpc.Libvirt, snap rpc.DomainSnapshot, dir string) error {
 		return fmt.Errorf("the description of snapshot %s has %d bytes, expected at most %d", snap.Name, len(doc), maxDescription)
 	}
 	return durable.WriteFile(describedIn(dir, snap.Name), parentOf.ReplaceAll([]byte(doc), nil))
+}
+
+// forgetUnknown deletes a snapshot that libvirt does not know from the disks' files:
+// it was being taken when the domain ended, or is of a VM that had a disk before.
+// libvirt takes none of that name from release 10.10 on.
+func forgetUnknown(l *rpc.Libvirt, dom rpc.Domain, dir, name string) error {
+	nodes, err := blockNodes(l, dom)
+	if err != nil {
+		return err
+	}
+	for _, n := range nodes {
+		if filepath.Dir(n.File) != filepath.Clean(dir) {
+			continue // an image that a disk is an overlay of
+		}
+		if err := n.forget(l, dom, name); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // recall looks a snapshot up, and tells libvirt of one that it has forgotten.
