@@ -73,22 +73,12 @@ func (c *Cloud) RenameDiskSnapshot(ctx context.Context, who auth.Caller, id, dis
 	})
 }
 
-// diskOf returns the disk of a VM that has an id.
-func diskOf(t *tmpl.Template, id int) (tmpl.Vector, bool) {
-	for _, d := range t.Vectors("DISK") {
-		if d.Get("DISK_ID") == itoa(id) {
-			return d, true
-		}
-	}
-	return nil, false
-}
-
 // diskWithSnapshot returns a disk that has a certain snapshot, and all it has.
 func diskWithSnapshot(v *one.VM, disk, snap int) (tmpl.Vector, one.DiskSnapshots, error) {
 	fail := func(why string) (tmpl.Vector, one.DiskSnapshots, error) {
 		return nil, one.DiskSnapshots{}, errs.New(errs.Action, "%s", why).About(v.ID)
 	}
-	d, there := diskOf(v.Template, disk)
+	d, there := one.Disk(v.Template, disk)
 	if !there {
 		return fail("VM disk does not exist")
 	}
@@ -106,7 +96,7 @@ func (c *Cloud) createDiskSnapshot(tx *store.Tx, who auth.Caller, v *one.VM, dis
 	fail := func(format string, args ...any) (int, error) {
 		return -1, errs.New(errs.Action, format, args...).About(v.ID)
 	}
-	d, there := diskOf(v.Template, disk)
+	d, there := one.Disk(v.Template, disk)
 	if !there {
 		return fail("VM disk does not exist")
 	}
@@ -196,7 +186,7 @@ func followDisks(tx *store.Tx, old, v *one.VM) *one.VM {
 	n := *v
 	for _, d := range before.Vectors("DISK") {
 		id, ok := atoi(d.Get("DISK_ID"))
-		if _, there := diskOf(v.Template, id); ok && !there {
+		if _, there := one.Disk(v.Template, id); ok && !there {
 			n.Snapshots = one.WithoutDiskSnapshots(n.Snapshots, id)
 		}
 	}
@@ -207,7 +197,7 @@ func followDisks(tx *store.Tx, old, v *one.VM) *one.VM {
 			continue
 		}
 		all, has := one.ReadDiskSnapshots(n.Snapshots, id)
-		if _, there := diskOf(before, id); !there && !has {
+		if _, there := one.Disk(before, id); !there && !has {
 			if all, has = one.ReadImageSnapshots(i.Snapshots); has {
 				n = *machine.WithDiskSnapshots(&n, id, all)
 			}
