@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -209,11 +211,13 @@ func (c *realCloud) furnish() {
 	if err := (guestimage.RootDisk{Main: guestimage.DemoScript}).Write(c.ctx, root); err != nil {
 		c.t.Fatal(err)
 	}
+	web := httptest.NewServer(http.FileServer(http.Dir(c.upload)))
+	defer web.Close()
 	for _, i := range []struct {
 		name, typ, path, more string
 		store                 int
 	}{
-		{"kernel", "KERNEL", c.copied(boot.Kernel), "", 2}, {"initrd", "RAMDISK", c.copied(boot.Initrd), "", 2},
+		{"kernel", "KERNEL", web.URL + "/" + filepath.Base(c.copied(boot.Kernel)), "", 2}, {"initrd", "RAMDISK", c.copied(boot.Initrd), "", 2},
 		{"disk", "OS", root, "FORMAT=raw\nDEV_PREFIX=vd", 1},
 	} {
 		id := c.call("image.allocate", fmt.Sprintf("NAME=%s\nTYPE=%s\nPATH=%q\n%s", i.name, i.typ, i.path, i.more), i.store)
