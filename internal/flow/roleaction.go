@@ -31,8 +31,11 @@ type RoleAction struct {
 	Period, Number int
 }
 
-// maxActions bounds the actions of a service that are not done yet.
-const maxActions = 100
+// Bounds of the actions of a service that are not done yet.
+const (
+	maxActions = 100
+	maxArgs    = 1024 // bytes, as of scheduled actions of VMs
+)
 
 // ActOnRole asks for an action. What is not done at once is kept with the
 // service, so that it outlives a crash; what is refused goes to its log.
@@ -52,6 +55,9 @@ func (f *Flow) ActOnRole(ctx context.Context, who auth.Caller, id int, a RoleAct
 	return f.command(ctx, who, id, func(_ *store.Tx, x *facts, in reconcile.Input) (reconcile.Plan, error) {
 		if err := actable(x, a.Role); err != nil {
 			return reconcile.Plan{}, err
+		}
+		if len(a.Args) > maxArgs {
+			return reconcile.Plan{}, errs.New(errs.Action, "ARGS of %d bytes, expected at most %d", len(a.Args), maxArgs)
 		}
 		if len(x.svc.Actions) >= maxActions {
 			return reconcile.Plan{}, errs.New(errs.Action, "Service %d has %d actions that are not done yet, no more can be added", id, len(x.svc.Actions))

@@ -269,6 +269,8 @@ func TestRoleActions(t *testing.T) {
 	id := b.service("", b.role("web 60", ""), b.role("db 1", ""))
 	b.waitState(id, one.ServiceRunning)
 	b.refused(b.flow.ActOnRole(b.Context(), b.Admin, id, flow.RoleAction{Role: "x", Action: "poweroff"}), "Role 'x' not found")
+	long := flow.RoleAction{Role: "web", Action: "snapshot-create", Args: strings.Repeat("x", 1025)}
+	b.refused(b.flow.ActOnRole(b.Context(), b.Admin, id, long), "ARGS of 1025 bytes, expected at most 1024")
 	b.must(b.flow.ActOnRole(b.Context(), b.Admin, id, flow.RoleAction{Role: "web", Action: "poweroff-hard"}))
 	off := func(n int) func(*store.State, *one.Service) bool {
 		return func(st *store.State, s *one.Service) bool {

@@ -44,6 +44,8 @@ func TestSnapshotsOfRunningGuest(t *testing.T) {
 	told := *m.Context
 	told.Vars = told.Vars.With("START_SCRIPT_BASE64", base64.StdEncoding.EncodeToString([]byte(countScript)))
 	m.Context = &told
+	m.Template = m.Template.Add(tmpl.Vec("GRAPHICS", "TYPE", "VNC", "LISTEN", "127.0.0.1", "PORT", "5971"))
+	m.Template = m.Template.WithVector("OS", m.Template.Vector("OS").With("UUID", "8d1c7a0e-5b55-4c0a-9d36-0f6d5c1b7e07"))
 	step := startAgent(t, h)
 	attempt := 0
 	work := func(op agentapi.Op, s agentapi.Snapshot) {
@@ -81,8 +83,26 @@ func TestSnapshotsOfRunningGuest(t *testing.T) {
 	}
 	says("count 61 late;")
 
-	// The guest goes off, and the snapshot is still there, also for a domain started anew.
-	step(agentapi.Step{StepID: agentapi.StepID{State: int(one.LCMShutdownPoweroff)}, Op: agentapi.OpDestroy, Machine: m})
+	// The guest goes off, and the snapshot is still there, also for a domain started anew,
+	// which is reached at the port that it has by then.
+	off := func(attempt int) {
+		t.Helper()
+		step(agentapi.Step{StepID: agentapi.StepID{State: int(one.LCMShutdownPoweroff), Attempt: attempt}, Op: agentapi.OpDestroy, Machine: m})
+	}
+	off(1)
+	m.Template = m.Template.WithVector("GRAPHICS", tmpl.Vec("GRAPHICS", "TYPE", "VNC", "LISTEN", "127.0.0.1", "PORT", "5972").Vector)
+	step(agentapi.Step{StepID: agentapi.StepID{State: int(one.LCMBootUndeploy)}, Op: agentapi.OpStart, Machine: m})
+	work(agentapi.OpSnapshotRevert, snap)
+	says("count 59;")
+	conn := connect(t)
+	dom, err := conn.DomainLookupByName(m.Domain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if doc, err := conn.DomainGetXMLDesc(dom, 0); err != nil || !strings.Contains(doc, "port='5972'") || strings.Contains(doc, "port='5971'") {
+		t.Errorf("after the revert the domain is (%v)\n%s", err, doc)
+	}
+	off(2)
 	if _, err := os.Stat(filepath.Join(dir, "snap-0.xml")); err != nil {
 		t.Fatal(err)
 	}

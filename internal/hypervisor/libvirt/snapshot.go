@@ -33,7 +33,7 @@ func (d *Driver) CreateSnapshot(ctx context.Context, m *agentapi.Machine, dir st
 		return err
 	}
 	return d.onSnapshots(ctx, "take a snapshot of", m, func(l *rpc.Libvirt, dom rpc.Domain) error {
-		snap, known, err := recall(l, dom, dir, s.Name)
+		snap, known, err := recall(l, dom, m, dir, s.Name)
 		if err != nil {
 			return err
 		}
@@ -67,7 +67,7 @@ func (d *Driver) CreateSnapshot(ctx context.Context, m *agentapi.Machine, dir st
 // other devices now.
 func (d *Driver) RevertSnapshot(ctx context.Context, m *agentapi.Machine, dir string, s agentapi.Snapshot) error {
 	return d.onSnapshots(ctx, "revert to a snapshot of", m, func(l *rpc.Libvirt, dom rpc.Domain) error {
-		snap, known, err := recall(l, dom, dir, s.Name)
+		snap, known, err := recall(l, dom, m, dir, s.Name)
 		if err != nil {
 			return err
 		}
@@ -85,7 +85,7 @@ func (d *Driver) RevertSnapshot(ctx context.Context, m *agentapi.Machine, dir st
 // DeleteSnapshot implements hypervisor.Snapshotter.
 func (d *Driver) DeleteSnapshot(ctx context.Context, m *agentapi.Machine, dir string, s agentapi.Snapshot) error {
 	return d.onSnapshots(ctx, "delete a snapshot of", m, func(l *rpc.Libvirt, dom rpc.Domain) error {
-		snap, known, err := recall(l, dom, dir, s.Name)
+		snap, known, err := recall(l, dom, m, dir, s.Name)
 		if err != nil {
 			return err
 		}
@@ -157,8 +157,20 @@ func forgetUnknown(l *rpc.Libvirt, dom rpc.Domain, dir, name string) error {
 	return nil
 }
 
+// portOf finds the port of a display in a description.
+var portOf = regexp.MustCompile(`(<graphics type='[a-z]+' port=')[0-9]+'`)
+
+// atPort returns a description with the display at the port that the VM has now: by
+// that of an older deployment another VM may be reached.
+func atPort(doc, port string) string {
+	if n, err := strconv.Atoi(port); err != nil || n <= 0 {
+		return doc
+	}
+	return portOf.ReplaceAllString(doc, "${1}"+port+"'")
+}
+
 // recall looks a snapshot up, and tells libvirt of one that it has forgotten.
-func recall(l *rpc.Libvirt, dom rpc.Domain, dir, name string) (snap rpc.DomainSnapshot, known bool, err error) {
+func recall(l *rpc.Libvirt, dom rpc.Domain, m *agentapi.Machine, dir, name string) (snap rpc.DomainSnapshot, known bool, err error) {
 	snap, err = l.DomainSnapshotLookupByName(dom, name, 0)
 	if err == nil || !hasCode(err, rpc.ErrNoDomainSnapshot) {
 		return snap, err == nil, err
@@ -176,7 +188,7 @@ func recall(l *rpc.Libvirt, dom rpc.Domain, dir, name string) (snap rpc.DomainSn
 	if err := xml.Unmarshal(doc, &saved); err != nil {
 		return rpc.DomainSnapshot{}, false, fmt.Errorf("read the description of snapshot %s: %w", name, err)
 	}
-	text := string(doc)
+	text := atPort(string(doc), m.Template.Vector("GRAPHICS").Get("PORT"))
 	if moved := saved.Domain.moveTo(text, dir); len(moved) > 0 {
 		text = moved[0]
 	}
