@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/trifid-cloud/trifid/internal/auth"
 	"github.com/trifid-cloud/trifid/internal/cloud"
 	"github.com/trifid-cloud/trifid/internal/errs"
 	"github.com/trifid-cloud/trifid/internal/one"
@@ -73,18 +74,26 @@ var actions = map[string]action{
 		_, err := c.CreateSnapshot(ctx, u.owner, id, p.text())
 		return err
 	}},
-	"snapshot_revert": {method: "one.vm.snapshotrevert", run: func(ctx context.Context, c *cloud.Cloud, u *Guest, id int, p param) error {
-		return c.RevertSnapshot(ctx, u.owner, id, ParseID(p.text()))
-	}},
-	"snapshot_delete": {method: "one.vm.snapshotdelete", run: func(ctx context.Context, c *cloud.Cloud, u *Guest, id int, p param) error {
-		return c.DeleteSnapshot(ctx, u.owner, id, ParseID(p.text()))
-	}},
+	"snapshot_revert": onSnapshot("one.vm.snapshotrevert", (*cloud.Cloud).RevertSnapshot),
+	"snapshot_delete": onSnapshot("one.vm.snapshotdelete", (*cloud.Cloud).DeleteSnapshot),
 }
 
 // plain is an action of one.vm.action without parameters.
 func plain(name string) action {
 	return action{method: "one.vm.action", run: func(ctx context.Context, c *cloud.Cloud, u *Guest, id int, _ param) error {
 		return c.VMAction(ctx, u.owner, id, name)
+	}}
+}
+
+// onSnapshot is an action on a snapshot. What is no number is refused, as by the
+// original's core, and not taken for snapshot 0: what the guest did since is at stake.
+func onSnapshot(method string, do func(c *cloud.Cloud, ctx context.Context, who auth.Caller, id, snap int) error) action {
+	return action{method: method, run: func(ctx context.Context, c *cloud.Cloud, u *Guest, id int, p param) error {
+		snap, ok := digits(p.text())
+		if !ok {
+			return errs.New(errs.API, "params: expected the id of a snapshot, such as 0").About(id)
+		}
+		return do(c, ctx, u.owner, id, snap)
 	}}
 }
 

@@ -126,6 +126,11 @@ func TestActions(t *testing.T) {
 		{"recover", "77", "[one.vm.recover] Wrong recovery operation code"},
 		{"attachnic", `"A=b"`, "[one.vm.attachnic] Wrong format or missing NIC/NIC_ALIAS/PCI attribute"},
 		{"attachnic", "7", "[one.vm.attachnic] Parse error: syntax error, unexpected $end, expecting EQUAL or EQUAL_EMPTY at line 0, columns 1:2"},
+		{"snapshot_revert", "", "[one.vm.snapshotrevert] params: expected the id of a snapshot, such as 0"},
+		{"snapshot_revert", `"x"`, "[one.vm.snapshotrevert] params: expected the id of a snapshot, such as 0"},
+		{"snapshot_revert", "77", "[one.vm.snapshotrevert] Could not revert VM " + itoa(v.ID) + " to snapshot 77, it does not exist."},
+		{"snapshot_delete", "-1", "[one.vm.snapshotdelete] params: expected the id of a snapshot, such as 0"},
+		{"snapshot_create", `"a\u0000b"`, `[one.vm.snapshotcreate] NAME "a\x00b", expected text of one line`},
 		{"detachnic", `"7"`, "[one.vm.detachnic] Could not detach NIC with NIC_ID 7, it does not exist."},
 		{"attachdisk", `"A=b"`, "[one.vm.attach] Internal error parsing DISK attribute"},
 		{"detachdisk", `"0"`, "[one.vm.detach] Could not detach disk with DISK_ID 0, it does not exist."},
@@ -173,8 +178,8 @@ func TestActionRights(t *testing.T) {
 
 // Banning an action bans it under its other names.
 func TestRestrictedActions(t *testing.T) {
-	w := newWorld(t, settings{gate: func(o *gate.Options) { o.Config.RestrictedActions = []string{"Terminate"} }})
-	for _, name := range []string{"terminate", "delete", "shutdown", "TERMINATE"} {
+	w := newWorld(t, settings{gate: func(o *gate.Options) { o.Config.RestrictedActions = []string{"Terminate", "snapshot_create"} }})
+	for _, name := range []string{"terminate", "delete", "shutdown", "TERMINATE", "snapshot_create", "Snapshot_Create"} {
 		a := w.ask(w.lone, "POST", "/vms/"+itoa(w.lone.ID)+"/action", `{"action":{"perform":"`+name+`"}}`)
 		w.want(name, a, 403, "Action ("+name+") is not allowed on this resource")
 	}
