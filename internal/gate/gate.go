@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/trifid-cloud/trifid/internal/auth"
@@ -72,6 +73,7 @@ type Gate struct {
 	refused logline.Seldom
 	tokens  tokenCache
 	docs    docCache
+	scratch sync.Pool // of *[]byte, to quote changes in
 	rates   rateLimit
 	hub     hub
 }
@@ -101,6 +103,7 @@ func New(o Options) (*Gate, error) {
 	for _, a := range o.Config.RestrictedActions {
 		g.noActions[lower(a)] = true
 	}
+	g.scratch.New = func() any { return new([]byte) }
 	g.rates.init(o.Config.Rate, o.Config.Burst)
 	g.hub.init(o.WatchersPerVM, o.Watchers)
 	return g, nil

@@ -38,12 +38,17 @@ const (
 //     without the blanks around it; JSON goes on to its end;
 //   - backslash and n, which is how shells pass a line end, is one where another
 //     attribute or nothing follows, and a part of the value elsewhere.
-func parseChange(text []byte) (*tmpl.Template, error) {
+//
+// The quoted text is written into scratch, which is used again; nothing of it is kept.
+func parseChange(text []byte, scratch *[]byte) (*tmpl.Template, error) {
 	if starts(bytes.TrimLeft(text, " \t\r\n"), '<') {
 		return checked(tmpl.Parse(string(text)))
 	}
-	q := quoter{text: text, out: make([]byte, 0, min(len(text)+len(text)/4+firstOut, mostOut))}
+	q := quoter{text: text, out: (*scratch)[:0]}
 	err, tooMuch := q.run(), errTooMuch("")
+	if cap(q.out) <= maxScratch {
+		*scratch = q.out
+	}
 	switch {
 	case errors.As(err, &tooMuch):
 		return nil, err
@@ -79,12 +84,8 @@ func checked(t *tmpl.Template, err error) (*tmpl.Template, error) {
 // errText says that the text is nothing the quoter understands.
 var errText = errors.New("not a list of attributes")
 
-// Room for what is written first: what nearly all need, and what the most
-// attributes there may be need if they are short.
-const (
-	firstOut = 64
-	mostOut  = 64 << 10
-)
+// maxScratch bounds what is kept to quote the next text in, in bytes.
+const maxScratch = 256 << 10
 
 // quoter writes a text with every value quoted, in time linear in its length. It
 // keeps nothing of the text, whose memory is used again.

@@ -86,7 +86,7 @@ func TestParseChange(t *testing.T) {
 		{`A=http://h/p?q=1&r=2#f`, `A="http://h/p?q=1&r=2#f"`},
 		{`A=é ü`, `A="é ü"`},
 	} {
-		got, err := parseChange([]byte(c.in))
+		got, err := parseChange([]byte(c.in), new([]byte))
 		if err != nil {
 			t.Errorf("%q: %v, want %s", c.in, err, c.want)
 		} else if s := show(got); s != c.want {
@@ -110,7 +110,7 @@ func TestParseChangeRefuses(t *testing.T) {
 		{"<T><A>1</T>", "Parse error: XML Template malformed."},
 		{`A=C:\a dir\`, ""}, // the template language has no way to hold it
 	} {
-		got, err := parseChange([]byte(c.in))
+		got, err := parseChange([]byte(c.in), new([]byte))
 		var parse *tmpl.ParseError
 		if !errors.As(err, &parse) {
 			t.Errorf("%q: %s, %v, want a parse error", c.in, show(got), err)
@@ -127,22 +127,22 @@ func TestParseChangeBounds(t *testing.T) {
 		"XML":            "<T>" + strings.Repeat("<A>1</A>", maxAttributes+1) + "</T>",
 		"quoted":         strings.Repeat(`A="1" `, maxAttributes+1),
 	} {
-		if _, err := parseChange([]byte(in)); !errors.Is(err, errTooMany) {
+		if _, err := parseChange([]byte(in), new([]byte)); !errors.Is(err, errTooMany) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	name := strings.Repeat("N", maxName)
 	for _, in := range []string{"N" + name + "=1", "A=[N" + name + "=1]", "A=[B=1, N" + name + "=\"1\"]", "<T><N" + name + ">1</N" + name + "></T>"} {
-		if _, err := parseChange([]byte(in)); !errors.Is(err, errLongName) {
+		if _, err := parseChange([]byte(in), new([]byte)); !errors.Is(err, errLongName) {
 			t.Errorf("%.10s: %v", in, err)
 		}
 	}
 	for _, in := range []string{name + "=1", "A=[" + name + "=1]", "A=[" + strings.Repeat("1", 2*maxName) + "]"} {
-		if _, err := parseChange([]byte(in)); err != nil {
+		if _, err := parseChange([]byte(in), new([]byte)); err != nil {
 			t.Errorf("%.10s: %v", in, err)
 		}
 	}
-	if got, err := parseChange([]byte(strings.Repeat("A=1\n", maxAttributes))); err != nil || got.Len() != maxAttributes {
+	if got, err := parseChange([]byte(strings.Repeat("A=1\n", maxAttributes)), new([]byte)); err != nil || got.Len() != maxAttributes {
 		t.Errorf("as many as may be: %v", err)
 	}
 }
@@ -157,7 +157,7 @@ func FuzzParseChange(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, in string) {
-		got, err := parseChange([]byte(in))
+		got, err := parseChange([]byte(in), new([]byte))
 		var parse *tmpl.ParseError
 		switch {
 		case err == nil:

@@ -29,7 +29,7 @@ func (u *Guest) Update(ctx context.Context, id int, data []byte, kind int) error
 	if kind != Append {
 		return u.erase(ctx, v, string(bytes.TrimSpace(data)), kind)
 	}
-	change, err := parseChange(data)
+	change, err := u.gate.parseChange(data)
 	if tooMuch := errTooMuch(""); errors.As(err, &tooMuch) {
 		return &Refusal{Status: http.StatusRequestEntityTooLarge, Text: err.Error()}
 	}
@@ -44,6 +44,12 @@ func (u *Guest) Update(ctx context.Context, id int, data []byte, kind int) error
 	}
 	u.audit(ctx, "update", v, slog.String("attributes", names(change)))
 	return nil
+}
+
+func (g *Gate) parseChange(data []byte) (*tmpl.Template, error) {
+	scratch, _ := g.scratch.Get().(*[]byte)
+	defer g.scratch.Put(scratch)
+	return parseChange(data, scratch)
 }
 
 func (u *Guest) erase(ctx context.Context, v *one.VM, path string, kind int) error {
