@@ -94,15 +94,14 @@ type serviceBody struct {
 	Actions          []pendingAction  `json:"sched_actions"`
 }
 
-// pendingAction is an action on VMs of a service that is spread over time.
+// pendingAction is an action that is scheduled on a VM of a service.
 type pendingAction struct {
-	ID     number64   `json:"id"`
-	Role   string     `json:"role"` // "" for all
-	Action string     `json:"action"`
-	Period number64   `json:"period"`
-	Number number64   `json:"number"`
-	Time   number64   `json:"time"` // when the next of the VMs are due
-	VMs    []number64 `json:"vms"`
+	ID      number64 `json:"id"`
+	Role    string   `json:"role"`
+	VM      number64 `json:"vm"`
+	Action  string   `json:"action"`
+	Time    number64 `json:"time"`
+	Message string   `json:"message"` // why it was refused
 }
 
 type logEntry struct {
@@ -274,8 +273,8 @@ func octalText(bits []any) string {
 
 // batchFlags spread an action over the VMs of a role.
 func batchFlags(f *pflag.FlagSet) {
-	text(f, "period", "p", "seconds between two groups of VMs")
-	text(f, "number", "n", "number of VMs in a group")
+	text(f, "period", "p", "seconds between two groups of VMs; 0: all at once; default: the server's, 60")
+	text(f, "number", "n", "number of VMs in a group; default: the server's, 1")
 	text(f, "args", "", "arguments of the action, such as a snapshot's name")
 }
 

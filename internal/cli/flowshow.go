@@ -115,17 +115,11 @@ func (c *call) showActions(p render.Panel, actions []pendingAction) error {
 	p.Section("SCHEDULED ACTIONS")
 	return render.Table[pendingAction]{Columns: []render.Column[pendingAction]{
 		col("ID", 4, false, func(a pendingAction) string { return a.ID.text("") }),
-		col("ROLE", 16, true, func(a pendingAction) string {
-			if a.Role == "" {
-				return "*"
-			}
-			return a.Role
-		}),
+		col("ROLE", 16, true, func(a pendingAction) string { return a.Role }),
+		col("VM_ID", 6, false, func(a pendingAction) string { return a.VM.text("") }),
 		col("ACTION", 20, true, func(a pendingAction) string { return a.Action }),
-		col("NEXT", 15, false, func(a pendingAction) string { return c.time(int64(a.Time), render.Seconds) }),
-		col("PERIOD", 7, false, func(a pendingAction) string { return a.Period.text("s") }),
-		col("NUMBER", 6, false, func(a pendingAction) string { return a.Number.text("") }),
-		col("VMS", 6, false, func(a pendingAction) string { return strconv.Itoa(len(a.VMs)) }),
+		col("TIME", 15, false, func(a pendingAction) string { return c.time(int64(a.Time), render.Seconds) }),
+		col("MESSAGE", 40, true, func(a pendingAction) string { return a.Message }),
 	}}.Print(p.Screen, actions, render.Layout{})
 }
 

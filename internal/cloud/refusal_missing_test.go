@@ -177,7 +177,11 @@ func TestMissing(t *testing.T) {
 		{one.KindTemplate, "CreateRouterVM of", tx(func(w *world, tx *store.Tx, who auth.Caller) error {
 			return second(w.CreateRouterVM(tx, who, 0, ServiceVM{Template: no}))
 		})},
-		{one.KindVM, "ServiceVMAction", tx(func(w *world, tx *store.Tx, who auth.Caller) error { return w.ServiceVMAction(tx, who, no, "hold", "") })},
+		{one.KindVM, "ServiceVMAction", tx(func(w *world, tx *store.Tx, who auth.Caller) error { return w.ServiceVMAction(tx, who, no, "hold") })},
+		{one.KindVM, "ScheduleServiceVM", tx(func(w *world, tx *store.Tx, who auth.Caller) error {
+			return w.ScheduleServiceVM(tx, who, no, "hold", "", 60)
+		})},
+		{one.KindVM, "UnscheduleServiceVM", tx(func(w *world, tx *store.Tx, who auth.Caller) error { return w.UnscheduleServiceVM(tx, who, no, 0) })},
 		{one.KindVM, "RetryServiceVM", tx(func(w *world, tx *store.Tx, who auth.Caller) error { return w.RetryServiceVM(tx, who, no) })},
 		{one.KindUser, "ChownService", tx(func(w *world, tx *store.Tx, who auth.Caller) error { return w.ChownService(tx, who, 0, no, -1) })},
 		{one.KindGroup, "ChownService to a group", tx(func(w *world, tx *store.Tx, who auth.Caller) error { return w.ChownService(tx, who, 0, -1, no) })},

@@ -152,10 +152,16 @@ func serviceRights() []right {
 			return second(w.CreateRouterVM(tx, who, 1, ServiceVM{Service: 0, Role: "gate", Name: "new", Template: 2, Extra: parsed("A=b")}))
 		})},
 		{method: "ServiceVMAction", what: "hold", may: "owner chief", needs: "MANAGE VM/#6", call: in(func(w *world, tx *store.Tx, who auth.Caller) error {
-			return w.ServiceVMAction(tx, who, 6, "hold", "")
+			return w.ServiceVMAction(tx, who, 6, "hold")
 		})},
 		{method: "ServiceVMAction", what: "resched", needs: "ADMIN VM/#1", call: in(func(w *world, tx *store.Tx, who auth.Caller) error {
-			return w.ServiceVMAction(tx, who, 1, "resched", "")
+			return w.ServiceVMAction(tx, who, 1, "resched")
+		})},
+		{method: "ScheduleServiceVM", may: "owner chief", needs: "MANAGE VM/#6", call: in(func(w *world, tx *store.Tx, who auth.Caller) error {
+			return w.ScheduleServiceVM(tx, who, 6, "hold", "", 60)
+		})},
+		{method: "UnscheduleServiceVM", may: "owner chief", needs: "MANAGE VM/#3", call: in(func(w *world, tx *store.Tx, who auth.Caller) error {
+			return w.UnscheduleServiceVM(tx, who, 3, 0)
 		})},
 		{method: "StopServiceVM", may: everybody, call: in(func(w *world, tx *store.Tx, who auth.Caller) error { return w.StopServiceVM(tx, who, 6, false) })},
 		{method: "RetryServiceVM", may: everybody, call: in(func(w *world, tx *store.Tx, who auth.Caller) error { return w.RetryServiceVM(tx, who, 4) })},

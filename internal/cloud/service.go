@@ -1,6 +1,8 @@
 package cloud
 
 import (
+	"strconv"
+
 	"github.com/trifid-cloud/trifid/internal/auth"
 	"github.com/trifid-cloud/trifid/internal/errs"
 	"github.com/trifid-cloud/trifid/internal/machine"
@@ -88,10 +90,25 @@ func (c *Cloud) StopServiceVM(tx *store.Tx, owner auth.Caller, id int, hard bool
 	return c.endVM(tx, owner, id, hard)
 }
 
-// ServiceVMAction performs an action that a role can be asked for, with the caller's
-// rights; args are those of the action. Source: OneFlow reference §5.
-func (c *Cloud) ServiceVMAction(tx *store.Tx, who auth.Caller, id int, action, args string) error {
-	return c.actOn(tx, who, id, action, args)
+// ServiceVMAction performs an action on a VM of a service, with the caller's rights.
+func (c *Cloud) ServiceVMAction(tx *store.Tx, who auth.Caller, id int, action string) error {
+	return c.actOn(tx, who, id, action, "")
+}
+
+// ScheduleServiceVM schedules an action that a role was asked for on one of its VMs,
+// with the caller's rights; at is in epoch seconds. Source: OneFlow reference §5.
+func (c *Cloud) ScheduleServiceVM(tx *store.Tx, who auth.Caller, id int, action, args string, at int64) error {
+	vec := tmpl.Vec("SCHED_ACTION", "ACTION", action, "TIME", strconv.FormatInt(at, 10)).Vector
+	if args != "" {
+		vec = vec.With("ARGS", args)
+	}
+	_, err := c.addSchedAction(tx, who, id, vec)
+	return err
+}
+
+// UnscheduleServiceVM takes a scheduled action of a VM back.
+func (c *Cloud) UnscheduleServiceVM(tx *store.Tx, who auth.Caller, id, action int) error {
+	return c.deleteSchedAction(tx, who, id, action)
 }
 
 // RetryServiceVM sets a VM of a service going again whose last step failed.

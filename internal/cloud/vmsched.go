@@ -183,36 +183,41 @@ const errNoSchedAction = "No SCHED_ACTION attribute in template"
 // Source: XML-RPC reference §7.2, VM lifecycle reference §6.
 func (c *Cloud) AddSchedAction(ctx context.Context, who auth.Caller, vm int, t *tmpl.Template) (int, error) {
 	id := -1
-	err := c.update(ctx, func(tx *store.Tx) error {
-		v, err := c.vmFor(&tx.State, who, vm, "sched-action")
-		if err != nil {
-			return err
-		}
-		if v.State == one.VMDone {
-			return errs.New(errs.Internal, "Unable to create Scheduled Action for Virtual Machine %d, it's in DONE state", vm).About(vm)
-		}
-		vec := t.Vector("SCHED_ACTION")
-		if vec == nil {
-			return errs.New(errs.Action, errNoSchedAction).About(vm)
-		}
-		a, err := readSchedAction(newSchedAction, vec, v.STime)
-		if err != nil {
-			return errs.Wrap(errs.Action, err).About(vm)
-		}
-		n := &one.Schedule{VM: vm}
-		if old, ok := tx.Schedules.Get(vm); ok {
-			n.Actions = slices.Clone(old.Actions)
-		}
-		if len(n.Actions) >= maxSchedActions {
-			return errs.New(errs.Action, "VM %d has %d scheduled actions, no more can be added", vm, len(n.Actions)).About(vm)
-		}
-		a.ID = tx.NextID("schedaction", 0)
-		n.Actions = append(n.Actions, a)
-		tx.PutSchedule(n)
-		id = a.ID
-		return nil
+	err := c.update(ctx, func(tx *store.Tx) (err error) {
+		id, err = c.addSchedAction(tx, who, vm, t.Vector("SCHED_ACTION"))
+		return err
 	})
 	return id, err
+}
+
+func (c *Cloud) addSchedAction(tx *store.Tx, who auth.Caller, vm int, vec tmpl.Vector) (int, error) {
+	v, err := c.vmFor(&tx.State, who, vm, "sched-action")
+	switch {
+	case err != nil:
+		return -1, err
+	case v.State == one.VMDone:
+		return -1, errs.New(errs.Internal, "Unable to create Scheduled Action for Virtual Machine %d, it's in DONE state", vm).About(vm)
+	case vec == nil:
+		return -1, errs.New(errs.Action, errNoSchedAction).About(vm)
+	}
+	a, err := readSchedAction(newSchedAction, vec, v.STime)
+	if err != nil {
+		return -1, errs.Wrap(errs.Action, err).About(vm)
+	}
+	n := &one.Schedule{VM: vm}
+	if old, ok := tx.Schedules.Get(vm); ok {
+		n.Actions = slices.Clone(old.Actions)
+	}
+	if len(n.Actions) >= maxSchedActions { // those that are done make room
+		n.Actions = slices.DeleteFunc(n.Actions, func(a one.SchedAction) bool { return !a.Pending() })
+	}
+	if len(n.Actions) >= maxSchedActions {
+		return -1, errs.New(errs.Action, "VM %d has %d scheduled actions, no more can be added", vm, len(n.Actions)).About(vm)
+	}
+	a.ID = tx.NextID("schedaction", 0)
+	n.Actions = append(n.Actions, a)
+	tx.PutSchedule(n)
+	return a.ID, nil
 }
 
 // UpdateSchedAction changes a scheduled action of a VM: what the SCHED_ACTION
@@ -249,18 +254,20 @@ func (c *Cloud) UpdateSchedAction(ctx context.Context, who auth.Caller, vm, acti
 
 // DeleteSchedAction takes a scheduled action back. Source: XML-RPC reference §7.2.
 func (c *Cloud) DeleteSchedAction(ctx context.Context, who auth.Caller, vm, action int) error {
-	return c.update(ctx, func(tx *store.Tx) error {
-		if _, err := c.vmFor(&tx.State, who, vm, "sched-action"); err != nil {
-			return err
-		}
-		s := tx.Schedules.At(vm)
-		i := s.Find(action)
-		if i < 0 {
-			return errs.New(errs.NoExists, "Error getting scheduled action [%d].", action).About(action)
-		}
-		tx.PutSchedule(&one.Schedule{VM: vm, Actions: slices.Delete(slices.Clone(s.Actions), i, i+1)})
-		return nil
-	})
+	return c.update(ctx, func(tx *store.Tx) error { return c.deleteSchedAction(tx, who, vm, action) })
+}
+
+func (c *Cloud) deleteSchedAction(tx *store.Tx, who auth.Caller, vm, action int) error {
+	if _, err := c.vmFor(&tx.State, who, vm, "sched-action"); err != nil {
+		return err
+	}
+	s := tx.Schedules.At(vm)
+	i := s.Find(action)
+	if i < 0 {
+		return errs.New(errs.NoExists, "Error getting scheduled action [%d].", action).About(action)
+	}
+	tx.PutSchedule(&one.Schedule{VM: vm, Actions: slices.Delete(slices.Clone(s.Actions), i, i+1)})
+	return nil
 }
 
 // scheduled is who does what was scheduled. Source: VM lifecycle reference §6.

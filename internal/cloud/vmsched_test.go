@@ -2,6 +2,7 @@ package cloud
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -144,6 +145,14 @@ func TestRefusedSchedActions(t *testing.T) {
 	w.refuse(refusal{"add one more", owner, func(w *world, who auth.Caller) error {
 		return second(w.AddSchedAction(w.ctx, who, 3, parsed("SCHED_ACTION=[ACTION=hold,TIME=60]")))
 	}, errs.Action, "VM 3 has 100 scheduled actions, no more can be added"})
+	w.do(func(tx *store.Tx) {
+		full := &one.Schedule{VM: 3, Actions: slices.Clone(tx.Schedules.At(3).Actions)}
+		full.Actions[50].Done = 60
+		tx.PutSchedule(full)
+	})
+	if _, err := w.AddSchedAction(w.ctx, w.as(owner), 3, parsed("SCHED_ACTION=[ACTION=hold,TIME=60]")); err != nil {
+		t.Errorf("one that is done makes no room: %v", err)
+	}
 }
 
 func TestSchedActionsOfNewVMs(t *testing.T) {

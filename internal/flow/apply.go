@@ -163,7 +163,7 @@ func (f *Flow) perform(tx *store.Tx, x facts, plan *reconcile.Plan, now time.Tim
 			err := tx.Try(func() error { return f.operate(tx, x.doc, owner, d) })
 			switch {
 			case err == nil:
-			case d.Op == reconcile.OpAct:
+			case d.Op == reconcile.OpSchedule:
 				text := fmt.Sprintf("Role %s : VM %d error scheduling action; %s", d.Role, d.VM, errs.Text(err))
 				refused := one.ServiceEvent{Type: one.EventRefused, Role: d.Role, VMs: []int{d.VM}}
 				plan.Log = append(plan.Log, reconcile.Line{Severity: "E", Message: text, Event: refused})
@@ -191,20 +191,20 @@ func (f *Flow) operate(tx *store.Tx, doc *one.Document, owner auth.Caller, d *re
 	case reconcile.OpStop, reconcile.OpStopHard:
 		return f.cloud.StopServiceVM(tx, owner, d.VM, d.Op == reconcile.OpStopHard)
 	case reconcile.OpRelease:
-		return f.cloud.ServiceVMAction(tx, owner, d.VM, "release", "")
+		return f.cloud.ServiceVMAction(tx, owner, d.VM, "release")
 	case reconcile.OpResume:
-		return f.cloud.ServiceVMAction(tx, owner, d.VM, "resume", "")
+		return f.cloud.ServiceVMAction(tx, owner, d.VM, "resume")
 	case reconcile.OpRetry:
 		return f.cloud.RetryServiceVM(tx, owner, d.VM)
 	case reconcile.OpChown:
 		f.cloud.ChownServiceVM(tx, doc.Meta, d.VM)
 		return nil
-	case reconcile.OpAct:
+	case reconcile.OpSchedule:
 		who, err := f.cloud.UserOf(&tx.State, d.UID)
 		if err != nil {
 			return err
 		}
-		return f.cloud.ServiceVMAction(tx, who, d.VM, d.Action, d.Args)
+		return f.cloud.ScheduleServiceVM(tx, who, d.VM, d.Action, d.Args, d.Time)
 	}
 	return fmt.Errorf("operation %d on a VM is not known", d.Op)
 }

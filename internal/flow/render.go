@@ -77,8 +77,8 @@ func (r renderer) body(x facts) jsontree.Value {
 		}
 	}
 	body = spec.WithRoles(body, roles).With("start_time", jsontree.Int(x.svc.StartTime)).With("state", jsontree.Int(x.svc.State))
-	if len(x.svc.Actions) > 0 {
-		body = body.With(schedActions, pending(x.svc.Actions))
+	if actions := pending(x); len(actions) > 0 {
+		body = body.With(schedActions, jsontree.List(actions...))
 	}
 	var log []jsontree.Value
 	for _, e := range messages(x.st, x.svc.ID) {
@@ -88,23 +88,30 @@ func (r renderer) body(x facts) jsontree.Value {
 	return body.With("log", jsontree.List(log...))
 }
 
-// schedActions is the member in which a service shows the actions that are spread
-// over time. The original has them on each VM; the ids are asked for to delete one.
+// schedActions is the member in which a service shows the actions that are
+// scheduled on its VMs: their ids are asked for to delete one.
 const schedActions = "sched_actions"
 
-// pending are the actions of a service that are not done yet.
-func pending(actions []one.ServiceAction) jsontree.Value {
-	out := make([]jsontree.Value, len(actions))
-	for i, a := range actions {
-		vms := make([]jsontree.Value, len(a.VMs))
-		for j, id := range a.VMs {
-			vms[j] = jsontree.Int(id)
+// pending are the actions of a service's VMs that are not done yet.
+func pending(x facts) []jsontree.Value {
+	var out []jsontree.Value
+	for id := range x.st.ServiceVMs.Of(x.svc.ID) {
+		s, ok := x.st.Schedules.Get(id)
+		if !ok {
+			continue
 		}
-		out[i] = jsontree.Obj(jsontree.F("id", jsontree.Int(a.ID)), jsontree.F("role", jsontree.Str(a.Role)), jsontree.F("action", jsontree.Str(a.Action)),
-			jsontree.F("args", jsontree.Str(a.Args)), jsontree.F("period", jsontree.Int(a.Period)), jsontree.F("number", jsontree.Int(a.Number)),
-			jsontree.F("time", jsontree.Int(a.Next/1000)), jsontree.F("vms", jsontree.List(vms...)))
+		v := x.st.VMs.At(id)
+		for i := range s.Actions {
+			a := &s.Actions[i]
+			if !a.Pending() {
+				continue
+			}
+			out = append(out, jsontree.Obj(jsontree.F("id", jsontree.Int(a.ID)), jsontree.F("role", jsontree.Str(v.Role)), jsontree.F("vm", jsontree.Int(id)),
+				jsontree.F("action", jsontree.Str(a.Action)), jsontree.F("args", jsontree.Str(a.Args)), jsontree.F("time", jsontree.Int(a.Time)),
+				jsontree.F("message", jsontree.Str(a.Message))))
+		}
 	}
-	return jsontree.List(out...)
+	return out
 }
 
 func (r renderer) role(t jsontree.Value, s *spec.Role, role *one.Role, vms []*one.VM) jsontree.Value {

@@ -3,6 +3,7 @@ package flow
 import (
 	"context"
 	"slices"
+	"time"
 
 	"github.com/trifid-cloud/trifid/internal/auth"
 	"github.com/trifid-cloud/trifid/internal/errs"
@@ -25,34 +26,29 @@ type RoleAction struct {
 	Role   string // "" for all
 	Action string
 	Args   string
-	// Period and Number spread the action: on Number VMs every Period seconds. If
-	// just one of them is above zero the configuration gives the other; if neither
-	// is, all VMs are dealt with at once.
+	// Period and Number spread the action: on Number VMs every Period seconds; if one
+	// of them is 0 all VMs are dealt with at once. What is below is the configuration's.
 	Period, Number int
 }
 
-// Bounds of the actions of a service that are not done yet.
+// Bounds of the actions of a service that are not scheduled on all its VMs yet.
 const (
 	maxActions = 100
 	maxArgs    = 1024 // bytes, as of scheduled actions of VMs
 )
 
-// ActOnRole asks for an action. What is not done at once is kept with the
-// service, so that it outlives a crash; what is refused goes to its log.
+// ActOnRole asks for an action, which becomes a scheduled action of every VM. It is
+// kept with the service until it has, so that a crash leaves none of them out; what
+// is refused goes to the service's log.
 func (f *Flow) ActOnRole(ctx context.Context, who auth.Caller, id int, a RoleAction) error {
-	period, number := a.Period, a.Number
-	if period > 0 != (number > 0) {
-		period, number = max(period, 0), max(number, 0)
-		if period == 0 {
-			period = int(f.cfg.ActionPeriod.Std().Seconds())
-		} else {
-			number = f.cfg.ActionNumber
-		}
+	period, number := int64(a.Period), a.Number
+	if period < 0 {
+		period = int64(f.cfg.ActionPeriod.Std().Seconds())
 	}
-	if period <= 0 || number <= 0 {
-		period, number = 0, 0
+	if number < 0 {
+		number = f.cfg.ActionNumber
 	}
-	return f.command(ctx, who, id, func(_ *store.Tx, x *facts, in reconcile.Input) (reconcile.Plan, error) {
+	err := f.command(ctx, who, id, func(_ *store.Tx, x *facts, in reconcile.Input) (reconcile.Plan, error) {
 		if err := actable(x, a.Role); err != nil {
 			return reconcile.Plan{}, err
 		}
@@ -60,25 +56,50 @@ func (f *Flow) ActOnRole(ctx context.Context, who auth.Caller, id int, a RoleAct
 			return reconcile.Plan{}, errs.New(errs.Action, "ARGS of %d bytes, expected at most %d", len(a.Args), maxArgs)
 		}
 		if len(x.svc.Actions) >= maxActions {
-			return reconcile.Plan{}, errs.New(errs.Action, "Service %d has %d actions that are not done yet, no more can be added", id, len(x.svc.Actions))
+			return reconcile.Plan{}, errs.New(errs.Action, "Service %d has %d actions that are not scheduled yet, no more can be added", id, len(x.svc.Actions))
 		}
 		s := *x.svc
-		act := one.ServiceAction{
-			ID: s.ActionSeq, Role: a.Role, Action: a.Action, Args: a.Args, UID: who.UID, GID: who.GID, Period: int64(period), Number: number,
-			Next: in.Now.UnixMilli(),
-		}
-		for _, m := range in.Machines {
-			if m.Role == a.Role || a.Role == "" && actable(x, m.Role) == nil {
-				act.VMs = append(act.VMs, m.ID)
+		s.Actions = slices.Clone(s.Actions)
+		for i := range s.Roles { // each begins at once
+			act := one.ServiceAction{Action: a.Action, Args: a.Args, UID: who.UID, Period: period, Number: number, Time: in.Now.Unix()}
+			role := s.Roles[i].Name
+			if a.Role != "" && a.Role != role || actable(x, role) != nil {
+				continue
+			}
+			for _, m := range in.Machines {
+				if m.Role == role {
+					act.VMs = append(act.VMs, m.ID)
+				}
+			}
+			if len(act.VMs) > 0 {
+				s.Actions = append(s.Actions, act)
 			}
 		}
-		if len(act.VMs) == 0 {
-			return reconcile.Plan{}, nil
-		}
-		s.ActionSeq++
-		s.Actions = append(slices.Clone(s.Actions), act)
 		return reconcile.Plan{Service: &s}, nil
 	})
+	if err == nil {
+		f.untilScheduled(ctx, id)
+	}
+	return err
+}
+
+// courtesy is how long who asks for an action waits until it is scheduled.
+const courtesy = 2 * time.Second
+
+// untilScheduled waits until the actions of a service are on its VMs, so that who
+// asked for one finds it there; with very many VMs that may be later.
+func (f *Flow) untilScheduled(ctx context.Context, id int) {
+	ctx, stop := context.WithTimeout(ctx, courtesy)
+	defer stop()
+	feed := f.store.Subscribe(f.store.View())
+	for {
+		if s, ok := f.store.View().Services.Get(id); !ok || len(s.Actions) == 0 {
+			return
+		}
+		if _, err := feed.Next(ctx); err != nil {
+			return
+		}
+	}
 }
 
 // actable refuses a role that nothing can be asked of.
@@ -99,20 +120,18 @@ func actable(x *facts, name string) error {
 	return nil
 }
 
-// DeleteAction takes back what is not done yet of an action; role "" looks in all
-// of them. One that does not exist is no error.
+// DeleteAction takes a scheduled action of one of the VMs back; role "" looks in all
+// of them. One that does not exist is no error. Source: OneFlow reference §5.
 func (f *Flow) DeleteAction(ctx context.Context, who auth.Caller, id int, role string, action int) error {
-	return f.command(ctx, who, id, func(_ *store.Tx, x *facts, _ reconcile.Input) (reconcile.Plan, error) {
+	return f.command(ctx, who, id, func(tx *store.Tx, x *facts, in reconcile.Input) (reconcile.Plan, error) {
 		if err := actable(x, role); err != nil {
 			return reconcile.Plan{}, err
 		}
-		s := *x.svc
-		s.Actions = slices.DeleteFunc(slices.Clone(s.Actions), func(a one.ServiceAction) bool {
-			return a.ID == action && (role == "" || a.Role == role)
-		})
-		if len(s.Actions) == len(x.svc.Actions) {
-			return reconcile.Plan{}, nil
+		for _, m := range in.Machines {
+			if s, ok := tx.Schedules.Get(m.ID); ok && s.Find(action) >= 0 && (role == "" || m.Role == role) {
+				return reconcile.Plan{}, f.cloud.UnscheduleServiceVM(tx, who, m.ID, action)
+			}
 		}
-		return reconcile.Plan{Service: &s}, nil
+		return reconcile.Plan{}, nil
 	})
 }

@@ -31,9 +31,8 @@ type Service struct {
 	Emptied bool `json:"emptied,omitempty"`
 	// Chowning tells that not every VM has got the document's owner yet.
 	Chowning bool `json:"chowning,omitempty"`
-	// Actions are the VM actions that are spread over time and not all done yet.
-	Actions   []ServiceAction `json:"actions,omitempty"`
-	ActionSeq int             `json:"action_seq,omitempty"`
+	// Actions are those that still have to be scheduled on VMs.
+	Actions []ServiceAction `json:"actions,omitempty"`
 }
 
 // Role is the run-time side of one role of a service.
@@ -71,20 +70,26 @@ type PolicyState struct {
 	LastEval int64 `json:"last_eval,omitempty"`
 }
 
-// ServiceAction is an action on VMs of a service, done on Number of them every
-// Period seconds. Source: OneFlow reference §5.
+// ServiceAction is an action that is to be scheduled on VMs of a service: on Number
+// of them at Time, on as many Period seconds later, and so on; on all of them at
+// Time if Period or Number is 0. Source: OneFlow reference §5.
 type ServiceAction struct {
-	ID     int    `json:"id"`
-	Role   string `json:"role,omitempty"` // "" for all roles
 	Action string `json:"action"`
 	Args   string `json:"args,omitempty"`
 	UID    int    `json:"uid"` // who asked
-	GID    int    `json:"gid"`
 	Period int64  `json:"period"`
 	Number int    `json:"number"`
-	Next   int64  `json:"next"` // when the next VMs are due, epoch milliseconds
-	Done   int    `json:"done"` // how many of those due then are dealt with
+	Time   int64  `json:"time"` // epoch seconds
+	Done   int    `json:"done"` // on how many VMs it was scheduled
 	VMs    []int  `json:"vms"`  // those left
+}
+
+// Next returns when the next of the VMs is due.
+func (a *ServiceAction) Next() int64 {
+	if a.Period <= 0 || a.Number <= 0 {
+		return a.Time
+	}
+	return a.Time + int64(a.Done/a.Number)*a.Period
 }
 
 // ServiceLog is one entry of a service's log.

@@ -7,8 +7,8 @@ import (
 	"github.com/trifid-cloud/trifid/internal/one"
 )
 
-// runActions does what is due of the actions that are spread over time: Number
-// machines every Period. Source: OneFlow reference §5.
+// runActions schedules actions on machines, so many in a step. From then on they
+// are the machines' own. Source: OneFlow reference §5.
 func (p *planner) runActions() {
 	switch p.s.State {
 	case one.ServiceUndeploying, one.ServiceUndeployingNets, one.ServiceDone:
@@ -16,16 +16,13 @@ func (p *planner) runActions() {
 	}
 	for i := range p.s.Actions {
 		a := &p.s.Actions[i]
-		for a.Next <= p.now && len(a.VMs) > 0 && len(p.plan.Do) < p.in.Settings.PerStep {
-			p.act(a, a.VMs[0])
+		for len(a.VMs) > 0 && len(p.plan.Do) < p.in.Settings.PerStep {
+			p.schedule(a, a.VMs[0])
 			a.VMs = a.VMs[1:]
-			if a.Done++; a.Done >= a.Number {
-				a.Done = 0
-				a.Next += a.Period * 1000
-			}
+			a.Done++
 		}
 		if len(a.VMs) > 0 {
-			p.wake(millis(a.Next))
+			p.wake(millis(p.now))
 		}
 	}
 	p.s.Actions = slices.DeleteFunc(p.s.Actions, func(a one.ServiceAction) bool { return len(a.VMs) == 0 })
@@ -34,9 +31,9 @@ func (p *planner) runActions() {
 	}
 }
 
-func (p *planner) act(a *one.ServiceAction, id int) {
+func (p *planner) schedule(a *one.ServiceAction, id int) {
 	if at := find(p.in.Machines, id); at >= 0 {
-		p.do(Do{VM: id, Role: p.in.Machines[at].Role, Op: OpAct, Action: a.Action, Args: a.Args, UID: a.UID, GID: a.GID})
+		p.do(Do{VM: id, Role: p.in.Machines[at].Role, Op: OpSchedule, Action: a.Action, Args: a.Args, UID: a.UID, Time: a.Next()})
 	}
 }
 

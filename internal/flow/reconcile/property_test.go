@@ -175,7 +175,7 @@ func hazards(w *world, t *rapid.T) map[string]func(*rapid.T) {
 			if len(ids) == 0 {
 				t.Skip("no machines")
 			}
-			w.svc.Actions = append(w.svc.Actions, one.ServiceAction{Action: "poweroff", Number: rapid.IntRange(0, 3).Draw(t, "number"), Period: 10, Next: w.now.UnixMilli(), VMs: ids})
+			w.svc.Actions = append(w.svc.Actions, one.ServiceAction{Action: "poweroff", Number: rapid.IntRange(0, 3).Draw(t, "number"), Period: 10, Time: w.now.Unix(), VMs: ids})
 		},
 	}
 }

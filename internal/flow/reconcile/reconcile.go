@@ -95,16 +95,17 @@ const (
 	OpRetry              // try the step again that failed
 	OpResume             // set it going again
 	OpChown              // give it to the service's owner
-	OpAct                // do Action on behalf of UID; when it is refused say so in the log
+	OpSchedule           // schedule Action on behalf of UID; when it is refused say so in the log
 )
 
 // Do is one operation on a machine.
 type Do struct {
 	VM int
 	Op Op
-	// Of OpAct, which is the only operation whose refusal changes nothing but the log.
+	// Of OpSchedule, which is the only operation whose refusal changes nothing but the log.
 	Role, Action, Args string
-	UID, GID           int
+	UID                int
+	Time               int64 // when it is to be done, epoch seconds
 }
 
 // Create is a VM to be created: the Number-th of a role.

@@ -13,7 +13,7 @@ import (
 func same(a, b *one.Service) bool {
 	return a.ID == b.ID && a.State == b.State && a.StartTime == b.StartTime && a.Since == b.Since && a.LogSeq == b.LogSeq &&
 		a.ScalingRole == b.ScalingRole && a.CooldownEnds == b.CooldownEnds && a.Cooldown == b.Cooldown &&
-		a.Emptied == b.Emptied && a.Chowning == b.Chowning && a.ActionSeq == b.ActionSeq &&
+		a.Emptied == b.Emptied && a.Chowning == b.Chowning &&
 		slices.EqualFunc(a.Roles, b.Roles, sameRole) && slices.EqualFunc(a.Actions, b.Actions, sameAction) &&
 		maps.Equal(a.Routers, b.Routers) && slices.Equal(a.Networks, b.Networks) && sameSpec(a.Spec, b.Spec)
 }
@@ -30,6 +30,6 @@ func sameRole(a, b one.Role) bool {
 }
 
 func sameAction(a, b one.ServiceAction) bool {
-	return a.ID == b.ID && a.Role == b.Role && a.Action == b.Action && a.Args == b.Args && a.UID == b.UID && a.GID == b.GID &&
-		a.Period == b.Period && a.Number == b.Number && a.Next == b.Next && a.Done == b.Done && slices.Equal(a.VMs, b.VMs)
+	return a.Action == b.Action && a.Args == b.Args && a.UID == b.UID && a.Period == b.Period && a.Number == b.Number &&
+		a.Time == b.Time && a.Done == b.Done && slices.Equal(a.VMs, b.VMs)
 }

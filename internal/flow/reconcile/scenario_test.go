@@ -523,23 +523,23 @@ func TestDeadline(t *testing.T) {
 }
 
 func TestActionsAreSpread(t *testing.T) {
-	w := newWorld(t, service("", "a 5"))
-	w.settle()
-	w.run(0, 1, 2, 3, 4)
-	w.svc.Actions = []one.ServiceAction{{ID: 1, Role: "a", Action: "poweroff", Period: 300, Number: 2, Next: w.now.UnixMilli(), VMs: []int{0, 1, 2, 3, 4}}}
-	wake := w.settle()
-	if !wake.Equal(w.now.Add(300 * time.Second)) {
-		t.Errorf("wakes at %v", wake)
-	}
-	w.want("WARNING a:WARNING(5) 0/a=POWEROFF 1/a=POWEROFF 2/a=RUNNING 3/a=RUNNING 4/a=RUNNING")
-	w.pass(299 * time.Second)
-	w.want("WARNING a:WARNING(5) 0/a=POWEROFF 1/a=POWEROFF 2/a=RUNNING 3/a=RUNNING 4/a=RUNNING")
-	w.pass(time.Second)
-	w.want("WARNING a:WARNING(5) 0/a=POWEROFF 1/a=POWEROFF 2/a=POWEROFF 3/a=POWEROFF 4/a=RUNNING")
-	w.pass(300 * time.Second)
-	w.want("WARNING a:WARNING(5) 0/a=POWEROFF 1/a=POWEROFF 2/a=POWEROFF 3/a=POWEROFF 4/a=POWEROFF")
-	if len(w.svc.Actions) > 0 {
-		t.Errorf("actions left: %v", w.svc.Actions)
+	for _, c := range []struct {
+		period int64
+		number int
+		want   []string
+	}{
+		{300, 2, []string{"0:poweroff@0", "1:poweroff@0", "2:poweroff@300", "3:poweroff@300", "4:poweroff@600"}},
+		{0, 2, []string{"0:poweroff@0", "1:poweroff@0", "2:poweroff@0", "3:poweroff@0", "4:poweroff@0"}},
+		{300, 0, []string{"0:poweroff@0", "1:poweroff@0", "2:poweroff@0", "3:poweroff@0", "4:poweroff@0"}},
+	} {
+		w := newWorld(t, service("", "a 5"))
+		w.settle()
+		w.run(0, 1, 2, 3, 4)
+		w.svc.Actions = []one.ServiceAction{{Action: "poweroff", Period: c.period, Number: c.number, Time: w.now.Unix(), VMs: []int{0, 1, 2, 3, 4}}}
+		w.settle()
+		if !slices.Equal(w.scheduled, c.want) || len(w.svc.Actions) > 0 {
+			t.Errorf("%d every %d s: scheduled %v, left %v, want %v", c.number, c.period, w.scheduled, w.svc.Actions, c.want)
+		}
 	}
 }
 

@@ -37,6 +37,7 @@ type world struct {
 	refuse       func(Do) bool
 	dropRefusals int
 	numbers      map[string]int // highest number of a role so far
+	scheduled    []string       // "machine:action@seconds from now"
 	stops        int
 	created      int
 }
@@ -166,7 +167,7 @@ func (w *world) refused(in *Input, p *Plan) bool {
 		}
 	}
 	for _, d := range p.Do {
-		if w.refuse != nil && d.Op != OpAct && w.refuse(d) {
+		if w.refuse != nil && d.Op != OpSchedule && w.refuse(d) {
 			in.Refused.Do[d] = "refused"
 			return true
 		}
@@ -322,10 +323,8 @@ func (w *world) obey(d Do) {
 		m.State, m.LCM = one.VMActive, one.LCMBootPoweroff
 	case OpChown:
 		m.Stranger = false
-	case OpAct:
-		if m.Running() {
-			m.State, m.LCM = one.VMPoweroff, one.LCMInit
-		}
+	case OpSchedule:
+		w.scheduled = append(w.scheduled, fmt.Sprintf("%d:%s@%d", d.VM, d.Action, d.Time-w.now.Unix()))
 	}
 }
 

@@ -93,11 +93,11 @@ func (q *request) onRole(id int, role string, a action) (answer, error) {
 	if a.params.Kind != jsontree.Object {
 		return answer{}, broken("action.params is missing")
 	}
-	period, err := a.optional("period", 0)
+	period, err := a.optional("period", -1)
 	if err != nil {
 		return answer{}, err
 	}
-	number, err := a.optional("number", 0)
+	number, err := a.optional("number", -1)
 	if err != nil {
 		return answer{}, err
 	}
