@@ -19,27 +19,34 @@ import (
 // Source: XML-RPC reference §7.2, VM lifecycle reference §3.2.
 func (c *Cloud) DeployVM(ctx context.Context, who auth.Caller, id, host int, enforce bool, ds int, extra *tmpl.Template) error {
 	return c.update(ctx, func(tx *store.Tx) error {
-		v, ok := tx.State.VM(id)
-		if !ok {
-			return errs.NotFound(one.KindVM, id)
-		}
-		h, ok := tx.Hosts.Get(host)
-		if !ok {
-			return errs.NotFound(one.KindHost, host)
-		}
-		asks := []ask{{target(v), c.vmOperationLevel(&tx.State, who, "deploy")}, {hostTarget(h), one.Manage}}
-		if ds >= 0 {
-			d, ok := tx.Datastores.Get(ds)
-			if !ok {
-				return errs.NotFound(one.KindDatastore, ds)
-			}
-			asks = append(asks, ask{target(d), one.Use})
-		}
-		if err := c.allowAll(&tx.State, who, asks...); err != nil {
+		v, h, err := c.vmAndHost(&tx.State, who, id, "deploy", host, ds)
+		if err != nil {
 			return err
 		}
 		return c.Place(tx, who, v, h, ds, enforce, extra)
 	})
+}
+
+// vmAndHost returns a VM on which the caller may do an operation, and the host to
+// which it is to go; a datastore of -1 is none.
+func (c *Cloud) vmAndHost(st *store.State, who auth.Caller, id int, op string, host, ds int) (*one.VM, *one.Host, error) {
+	v, ok := st.VM(id)
+	if !ok {
+		return nil, nil, errs.NotFound(one.KindVM, id)
+	}
+	h, ok := st.Hosts.Get(host)
+	if !ok {
+		return nil, nil, errs.NotFound(one.KindHost, host)
+	}
+	asks := []ask{{target(v), c.vmOperationLevel(st, who, op)}, {hostTarget(h), one.Manage}}
+	if ds >= 0 {
+		d, ok := st.Datastores.Get(ds)
+		if !ok {
+			return nil, nil, errs.NotFound(one.KindDatastore, ds)
+		}
+		asks = append(asks, ask{target(d), one.Use})
+	}
+	return v, h, c.allowAll(st, who, asks...)
 }
 
 // Place puts a VM on a host inside a transaction, or changes nothing; rights are

@@ -18,7 +18,7 @@ import (
 // or a volatile one. Source: XML-RPC reference §7.2, VM lifecycle reference §3.5.
 func (c *Cloud) AttachDisk(ctx context.Context, who auth.Caller, id int, t *tmpl.Template) error {
 	return c.update(ctx, func(tx *store.Tx) error {
-		v, err := c.diskVM(&tx.State, who, id)
+		v, err := c.deviceVM(&tx.State, who, id, "disk-attach")
 		if err != nil {
 			return err
 		}
@@ -47,7 +47,7 @@ func (c *Cloud) AttachDisk(ctx context.Context, who auth.Caller, id int, t *tmpl
 // Source: XML-RPC reference §7.2, VM lifecycle reference §3.5.
 func (c *Cloud) DetachDisk(ctx context.Context, who auth.Caller, id, disk int) error {
 	return c.update(ctx, func(tx *store.Tx) error {
-		v, err := c.diskVM(&tx.State, who, id)
+		v, err := c.deviceVM(&tx.State, who, id, "disk-attach")
 		if err != nil {
 			return err
 		}
@@ -122,18 +122,6 @@ func imageFollows(tx *store.Tx, v *one.VM, disk int) *one.Image {
 	n.Size = size
 	tx.PutImage(&n)
 	return &n
-}
-
-// diskVM returns a VM whose disks the caller may change.
-func (c *Cloud) diskVM(st *store.State, who auth.Caller, id int) (*one.VM, error) {
-	v, err := c.vmFor(st, who, id, "disk-attach")
-	if err != nil {
-		return nil, err
-	}
-	if v.VRouterID >= 0 {
-		return nil, errs.New(errs.Action, "Action is not supported for virtual router VMs").About(id)
-	}
-	return v, nil
 }
 
 // withDisk returns a VM's template with one more disk, whose image is taken and

@@ -35,23 +35,8 @@ func movesLive(vmMad string) bool { return vmMad == "dummy" }
 // Source: XML-RPC reference §7.2, VM lifecycle reference §3.3.
 func (c *Cloud) MigrateVM(ctx context.Context, who auth.Caller, id, host int, m Migration) error {
 	return c.update(ctx, func(tx *store.Tx) error {
-		v, ok := tx.State.VM(id)
-		if !ok {
-			return errs.NotFound(one.KindVM, id)
-		}
-		h, ok := tx.Hosts.Get(host)
-		if !ok {
-			return errs.NotFound(one.KindHost, host)
-		}
-		asks := []ask{{target(v), c.vmOperationLevel(&tx.State, who, "migrate")}, {hostTarget(h), one.Manage}}
-		if m.Datastore >= 0 {
-			d, ok := tx.Datastores.Get(m.Datastore)
-			if !ok {
-				return errs.NotFound(one.KindDatastore, m.Datastore)
-			}
-			asks = append(asks, ask{target(d), one.Use})
-		}
-		if err := c.allowAll(&tx.State, who, asks...); err != nil {
+		v, h, err := c.vmAndHost(&tx.State, who, id, "migrate", host, m.Datastore)
+		if err != nil {
 			return err
 		}
 		return c.migrate(tx, who, v, h, m)

@@ -25,7 +25,7 @@ var nicLimits = []string{
 // Source: XML-RPC reference §7.2, VM lifecycle reference §3.5.
 func (c *Cloud) AttachNIC(ctx context.Context, who auth.Caller, id int, t *tmpl.Template) error {
 	return c.update(ctx, func(tx *store.Tx) error {
-		v, err := c.nicVM(&tx.State, who, id)
+		v, err := c.deviceVM(&tx.State, who, id, "nic-attach")
 		if err != nil {
 			return err
 		}
@@ -44,7 +44,7 @@ func (c *Cloud) AttachNIC(ctx context.Context, who auth.Caller, id int, t *tmpl.
 // powered off. Source: XML-RPC reference §7.2, VM lifecycle reference §3.5.
 func (c *Cloud) DetachNIC(ctx context.Context, who auth.Caller, id, nic int) error {
 	return c.update(ctx, func(tx *store.Tx) error {
-		v, err := c.nicVM(&tx.State, who, id)
+		v, err := c.deviceVM(&tx.State, who, id, "nic-attach")
 		if err != nil {
 			return err
 		}
@@ -52,10 +52,10 @@ func (c *Cloud) DetachNIC(ctx context.Context, who auth.Caller, id, nic int) err
 	})
 }
 
-// nicVM returns a VM whose NICs the caller may change: those of a virtual
-// router's VMs are the router's.
-func (c *Cloud) nicVM(st *store.State, who auth.Caller, id int) (*one.VM, error) {
-	v, err := c.vmFor(st, who, id, "nic-attach")
+// deviceVM returns a VM whose devices the caller may change, by the operation that
+// does so: those of a virtual router's VMs are the router's.
+func (c *Cloud) deviceVM(st *store.State, who auth.Caller, id int, op string) (*one.VM, error) {
+	v, err := c.vmFor(st, who, id, op)
 	if err != nil {
 		return nil, err
 	}
@@ -158,7 +158,7 @@ func (c *Cloud) UpdateNIC(ctx context.Context, who auth.Caller, id, nic int, t *
 		return errs.New(errs.API, "Wrong update type")
 	}
 	return c.update(ctx, func(tx *store.Tx) error {
-		v, err := c.nicVM(&tx.State, who, id)
+		v, err := c.deviceVM(&tx.State, who, id, "nic-attach")
 		if err != nil {
 			return err
 		}

@@ -18,10 +18,12 @@ import (
 	"github.com/trifid-cloud/trifid/internal/tmpl"
 )
 
+// MaxSchedArgs bounds the ARGS of a scheduled action, in bytes.
+const MaxSchedArgs = 1024
+
 // Bounds of what is scheduled for a VM.
 const (
 	maxSchedActions = 100
-	maxSchedArgs    = 1024            // bytes
 	maxSchedTime    = 253_402_300_799 // the last second of the year 9999; half of it for relative ones
 )
 
@@ -57,8 +59,8 @@ func readSchedAction(a one.SchedAction, v tmpl.Vector, start int64) (one.SchedAc
 		return a, err
 	}
 	if args, ok := v.Lookup("ARGS"); ok {
-		if a.Args = args; len(args) > maxSchedArgs {
-			return a, fmt.Errorf("ARGS of %d bytes, expected at most %d", len(args), maxSchedArgs)
+		if a.Args = args; len(args) > MaxSchedArgs {
+			return a, fmt.Errorf("ARGS of %d bytes, expected at most %d", len(args), MaxSchedArgs)
 		}
 	}
 	if s := v.Get("TIME"); s != "" || a.Time < 0 {

@@ -15,7 +15,7 @@ import (
 func (h *Host) PlaceDisk(ctx context.Context, m *agentapi.Machine, v tmpl.Vector) error {
 	d, err := readDisk(v)
 	if err != nil {
-		return fmt.Errorf("DISK %s: %w", v.Get("DISK_ID"), err)
+		return err
 	}
 	if err := makeDir(h.Dir(m)); err != nil {
 		return full(err, h.cfg.Base)
@@ -30,7 +30,7 @@ func (h *Host) PlaceDisk(ctx context.Context, m *agentapi.Machine, v tmpl.Vector
 func (h *Host) DropDisk(ctx context.Context, m *agentapi.Machine, v tmpl.Vector) error {
 	d, err := readDisk(v)
 	if err != nil {
-		return fmt.Errorf("DISK %s: %w", v.Get("DISK_ID"), err)
+		return err
 	}
 	if err := h.forgetSnapshots(ctx, m, d); err != nil {
 		return err
@@ -45,7 +45,7 @@ func (h *Host) DropDisk(ctx context.Context, m *agentapi.Machine, v tmpl.Vector)
 func (h *Host) RemoveDisk(_ context.Context, m *agentapi.Machine, v tmpl.Vector) error {
 	d, err := readDisk(v)
 	if err != nil {
-		return fmt.Errorf("DISK %s: %w", v.Get("DISK_ID"), err)
+		return err
 	}
 	return h.removeDisk(m, d.id)
 }
@@ -54,7 +54,10 @@ func (h *Host) RemoveDisk(_ context.Context, m *agentapi.Machine, v tmpl.Vector)
 // large already. Of a linked image it is the image that grows.
 func (h *Host) GrowDisk(ctx context.Context, m *agentapi.Machine, v tmpl.Vector) error {
 	d, err := readDisk(v)
-	if err == nil && (d.sizeMB <= 0 || d.sizeMB > maxImage/mb) {
+	if err != nil {
+		return fmt.Errorf("grow %w", err)
+	}
+	if d.sizeMB <= 0 || d.sizeMB > maxImage/mb {
 		err = fmt.Errorf("SIZE %d: expected a number of MB from 1 to %d", d.sizeMB, int64(maxImage/mb))
 	}
 	if err == nil {

@@ -45,7 +45,7 @@ func disksOf(m *agentapi.Machine) ([]vmDisk, error) {
 	for _, v := range m.Template.Vectors("DISK") {
 		d, err := readDisk(v)
 		if err != nil {
-			return nil, fmt.Errorf("DISK %s: %w", v.Get("DISK_ID"), err)
+			return nil, err
 		}
 		out = append(out, d)
 	}
@@ -54,6 +54,11 @@ func disksOf(m *agentapi.Machine) ([]vmDisk, error) {
 }
 
 func readDisk(v tmpl.Vector) (d vmDisk, err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("DISK %s: %w", v.Get("DISK_ID"), err)
+		}
+	}()
 	if d.id, err = strconv.Atoi(v.Get("DISK_ID")); err != nil || d.id < 0 {
 		return d, fmt.Errorf("DISK_ID %q: expected a number", v.Get("DISK_ID"))
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/trifid-cloud/trifid/internal/auth"
+	"github.com/trifid-cloud/trifid/internal/cloud"
 	"github.com/trifid-cloud/trifid/internal/errs"
 	"github.com/trifid-cloud/trifid/internal/flow/reconcile"
 	"github.com/trifid-cloud/trifid/internal/flow/spec"
@@ -31,11 +32,8 @@ type RoleAction struct {
 	Period, Number int
 }
 
-// Bounds of the actions of a service that are not scheduled on all its VMs yet.
-const (
-	maxActions = 100
-	maxArgs    = 1024 // bytes, as of scheduled actions of VMs
-)
+// maxActions bounds the actions of a service that are not scheduled on all its VMs yet.
+const maxActions = 100
 
 // ActOnRole asks for an action, which becomes a scheduled action of every VM. It is
 // kept with the service until it has, so that a crash leaves none of them out; what
@@ -52,8 +50,8 @@ func (f *Flow) ActOnRole(ctx context.Context, who auth.Caller, id int, a RoleAct
 		if err := actable(x, a.Role); err != nil {
 			return reconcile.Plan{}, err
 		}
-		if len(a.Args) > maxArgs {
-			return reconcile.Plan{}, errs.New(errs.Action, "ARGS of %d bytes, expected at most %d", len(a.Args), maxArgs)
+		if len(a.Args) > cloud.MaxSchedArgs {
+			return reconcile.Plan{}, errs.New(errs.Action, "ARGS of %d bytes, expected at most %d", len(a.Args), cloud.MaxSchedArgs)
 		}
 		if len(x.svc.Actions) >= maxActions {
 			return reconcile.Plan{}, errs.New(errs.Action, "Service %d has %d actions that are not scheduled yet, no more can be added", id, len(x.svc.Actions))

@@ -49,23 +49,11 @@ var actions = map[string]action{
 	"recover": {method: "one.vm.recover", run: func(ctx context.Context, c *cloud.Cloud, u *Guest, id int, p param) error {
 		return c.RecoverVM(ctx, u.owner, id, ParseID(p.text()))
 	}},
-	"attachnic": {method: "one.vm.attachnic", run: func(ctx context.Context, c *cloud.Cloud, u *Guest, id int, p param) error {
-		t, err := tmpl.Parse(p.text())
-		if err != nil {
-			return errs.Wrap(errs.Internal, err).About(id)
-		}
-		return c.AttachNIC(ctx, u.owner, id, t)
-	}},
+	"attachnic": attaches("one.vm.attachnic", (*cloud.Cloud).AttachNIC),
 	"detachnic": {method: "one.vm.detachnic", run: func(ctx context.Context, c *cloud.Cloud, u *Guest, id int, p param) error {
 		return c.DetachNIC(ctx, u.owner, id, ParseID(p.text()))
 	}},
-	"attachdisk": {method: "one.vm.attach", run: func(ctx context.Context, c *cloud.Cloud, u *Guest, id int, p param) error {
-		t, err := tmpl.Parse(p.text())
-		if err != nil {
-			return errs.Wrap(errs.Internal, err).About(id)
-		}
-		return c.AttachDisk(ctx, u.owner, id, t)
-	}},
+	"attachdisk": attaches("one.vm.attach", (*cloud.Cloud).AttachDisk),
 	"detachdisk": {method: "one.vm.detach", run: func(ctx context.Context, c *cloud.Cloud, u *Guest, id int, p param) error {
 		return c.DetachDisk(ctx, u.owner, id, ParseID(p.text()))
 	}},
@@ -101,6 +89,17 @@ func onSnapshot(method string, do func(c *cloud.Cloud, ctx context.Context, who 
 func moves(live bool) action {
 	return action{method: "one.vm.migrate", run: func(ctx context.Context, c *cloud.Cloud, u *Guest, id int, p param) error {
 		return c.MigrateVM(ctx, u.owner, id, ParseID(p.text()), cloud.Migration{Live: live, Datastore: -1})
+	}}
+}
+
+// attaches is one whose parameter is the template of a device.
+func attaches(method string, attach func(*cloud.Cloud, context.Context, auth.Caller, int, *tmpl.Template) error) action {
+	return action{method: method, run: func(ctx context.Context, c *cloud.Cloud, u *Guest, id int, p param) error {
+		t, err := tmpl.Parse(p.text())
+		if err != nil {
+			return errs.Wrap(errs.Internal, err).About(id)
+		}
+		return attach(c, ctx, u.owner, id, t)
 	}}
 }
 

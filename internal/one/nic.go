@@ -40,21 +40,28 @@ func NextNIC(t *tmpl.Template) int {
 // removes it.
 func EditNICs(t *tmpl.Template, f func(nic tmpl.Vector) tmpl.Vector) *tmpl.Template {
 	for _, name := range nicNames {
-		all := t.Vectors(name)
-		left := make([]tmpl.Vector, 0, len(all))
-		changed := false
-		for _, v := range all {
-			n := f(v)
-			changed = changed || !n.Equal(v)
-			if n != nil {
-				left = append(left, n)
-			}
-		}
-		if changed {
-			t = t.WithVectors(name, left)
-		}
+		t = editVectors(t, name, f)
 	}
 	return t
+}
+
+// editVectors returns the template with each vector of a name as f returns it; nil
+// removes it.
+func editVectors(t *tmpl.Template, name string, f func(tmpl.Vector) tmpl.Vector) *tmpl.Template {
+	all := t.Vectors(name)
+	left := make([]tmpl.Vector, 0, len(all))
+	changed := false
+	for _, v := range all {
+		n := f(v)
+		changed = changed || !n.Equal(v)
+		if n != nil {
+			left = append(left, n)
+		}
+	}
+	if !changed {
+		return t
+	}
+	return t.WithVectors(name, left)
 }
 
 // WithNIC returns the template with the NIC or alias of nic's id replaced by nic.

@@ -1,7 +1,6 @@
 package one
 
 import (
-	"slices"
 	"strconv"
 
 	"github.com/trifid-cloud/trifid/internal/tmpl"
@@ -67,26 +66,23 @@ func NextSnapshot(t *tmpl.Template) int {
 // EditSnapshot returns the template with the snapshot of an id as f returns it; nil
 // removes it.
 func EditSnapshot(t *tmpl.Template, id int, f func(tmpl.Vector) tmpl.Vector) *tmpl.Template {
-	all := slices.Clone(t.Vectors("SNAPSHOT"))
 	key := strconv.Itoa(id)
-	i := slices.IndexFunc(all, func(s tmpl.Vector) bool { return s.Get("SNAPSHOT_ID") == key })
-	if i < 0 {
-		return t
-	}
-	if all[i] = f(all[i]); all[i] == nil {
-		all = slices.Delete(all, i, i+1)
-	}
-	return t.WithVectors("SNAPSHOT", all)
+	return editVectors(t, "SNAPSHOT", func(s tmpl.Vector) tmpl.Vector {
+		if s.Get("SNAPSHOT_ID") == key {
+			return f(s)
+		}
+		return s
+	})
 }
 
 // ActivateSnapshot returns the template with the snapshot of an id marked as the one
 // the VM comes from.
 func ActivateSnapshot(t *tmpl.Template, id int) *tmpl.Template {
-	all := slices.Clone(t.Vectors("SNAPSHOT"))
-	for i, s := range all {
-		if all[i] = s.Without("ACTIVE"); s.Get("SNAPSHOT_ID") == strconv.Itoa(id) {
-			all[i] = s.With("ACTIVE", "YES")
+	key := strconv.Itoa(id)
+	return editVectors(t, "SNAPSHOT", func(s tmpl.Vector) tmpl.Vector {
+		if s.Get("SNAPSHOT_ID") == key {
+			return s.With("ACTIVE", "YES")
 		}
-	}
-	return t.WithVectors("SNAPSHOT", all)
+		return s.Without("ACTIVE")
+	})
 }

@@ -30,20 +30,7 @@ func NextDisk(t *tmpl.Template) int {
 
 // EditDisks returns the template with each disk as f returns it; nil removes it.
 func EditDisks(t *tmpl.Template, f func(disk tmpl.Vector) tmpl.Vector) *tmpl.Template {
-	all := t.Vectors("DISK")
-	left := make([]tmpl.Vector, 0, len(all))
-	changed := false
-	for _, v := range all {
-		n := f(v)
-		changed = changed || !n.Equal(v)
-		if n != nil {
-			left = append(left, n)
-		}
-	}
-	if !changed {
-		return t
-	}
-	return t.WithVectors("DISK", left)
+	return editVectors(t, "DISK", f)
 }
 
 // WithDisk returns the template with the disk of disk's id replaced by disk.

@@ -3,7 +3,6 @@ package guest
 import (
 	"bytes"
 	"context"
-	"encoding/base64"
 	"os"
 	"path/filepath"
 	"testing"
@@ -45,9 +44,7 @@ func TestDisksOfRunningGuest(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), deadline)
 	defer cancel()
 	m, dir := h.machine(t, 7, "vda")
-	told := *m.Context
-	told.Vars = told.Vars.With("START_SCRIPT_BASE64", base64.StdEncoding.EncodeToString([]byte(diskScript)))
-	m.Context = &told
+	m.Context = running(m.Context, diskScript)
 	step := startAgent(t, h)
 	step(agentapi.Step{StepID: agentapi.StepID{State: int(one.LCMBoot)}, Op: agentapi.OpStart, Machine: m})
 	console := filepath.Join(dir, "console.log")

@@ -33,6 +33,13 @@ cd /
 ) &
 `
 
+// running returns a context with a script for the guest to run.
+func running(c *agentapi.Context, script string) *agentapi.Context {
+	told := *c
+	told.Vars = told.Vars.With("START_SCRIPT_BASE64", base64.StdEncoding.EncodeToString([]byte(script)))
+	return &told
+}
+
 // TestSnapshotsOfRunningGuest takes a snapshot of a guest that counts, and lets it
 // count again from there: its memory and its disk are as they were.
 func TestSnapshotsOfRunningGuest(t *testing.T) {
@@ -41,9 +48,7 @@ func TestSnapshotsOfRunningGuest(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), deadline)
 	defer cancel()
 	m, dir := h.machine(t, 7, "vda")
-	told := *m.Context
-	told.Vars = told.Vars.With("START_SCRIPT_BASE64", base64.StdEncoding.EncodeToString([]byte(countScript)))
-	m.Context = &told
+	m.Context = running(m.Context, countScript)
 	m.Template = m.Template.Add(tmpl.Vec("GRAPHICS", "TYPE", "VNC", "LISTEN", "127.0.0.1", "PORT", "5971"))
 	m.Template = m.Template.WithVector("OS", m.Template.Vector("OS").With("UUID", "8d1c7a0e-5b55-4c0a-9d36-0f6d5c1b7e07"))
 	step := startAgent(t, h)
@@ -144,9 +149,7 @@ func TestDiskSnapshotOfGuest(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), deadline)
 	defer cancel()
 	m, dir := h.machine(t, 7, "vda")
-	told := *m.Context
-	told.Vars = told.Vars.With("START_SCRIPT_BASE64", base64.StdEncoding.EncodeToString([]byte(countScript)))
-	m.Context = &told
+	m.Context = running(m.Context, countScript)
 	step := startAgent(t, h)
 	console := filepath.Join(dir, "console.log")
 	says := func(what string) string {

@@ -71,6 +71,15 @@ func less(device string) func([]string) []string {
 func same(have []string) []string { return have }
 
 func (s *Sim) change(ctx context.Context, op Op, domain string, list func(*record) *[]string, f func([]string) []string) error {
+	return s.edit(ctx, op, domain, func(r *record) error {
+		devices := list(r)
+		*devices = f(*devices)
+		return nil
+	})
+}
+
+// edit changes what the journal keeps of a domain that runs.
+func (s *Sim) edit(ctx context.Context, op Op, domain string, f func(r *record) error) error {
 	return s.do(ctx, op, domain, func() error {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -78,8 +87,9 @@ func (s *Sim) change(ctx context.Context, op Op, domain string, list func(*recor
 		if err != nil {
 			return err
 		}
-		devices := list(&d.record)
-		*devices = f(*devices)
+		if err := f(&d.record); err != nil {
+			return err
+		}
 		return s.journal.put(entry{record: d.record}, len(s.domains))
 	})
 }

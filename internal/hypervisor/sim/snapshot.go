@@ -70,19 +70,13 @@ func without(all []kept, name string, disk int) []kept {
 }
 
 func (s *Sim) changeSnapshots(ctx context.Context, op Op, domain string, f func([]kept) ([]kept, error)) error {
-	return s.do(ctx, op, domain, func() error {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		d, err := s.running(domain)
+	return s.edit(ctx, op, domain, func(r *record) error {
+		now, err := f(r.Snapshots)
 		if err != nil {
 			return err
 		}
-		now, err := f(d.Snapshots)
-		if err != nil {
-			return err
-		}
-		d.Snapshots = now
-		return s.journal.put(entry{record: d.record}, len(s.domains))
+		r.Snapshots = now
+		return nil
 	})
 }
 
